@@ -1,0 +1,23 @@
+package stacks
+
+// Lock is what was given once and is never given otherwise: subnets of
+// networks, places of volumes, images by ID. Host state, not in git.
+type Lock struct {
+	Version int                   `json:"version"`
+	Range   string                `json:"range"`   // CIDR that subnets are cut from
+	Subnets map[string]string     `json:"subnets"` // network key -> CIDR
+	Volumes map[string]VolumeLock `json:"volumes"` // "<stack>/<volume>"
+	Images  map[string]ImageLock  `json:"images"`  // reference -> what it was when last applied
+}
+
+// VolumeLock is where a volume was made.
+type VolumeLock struct {
+	Class string `json:"class"`
+	Path  string `json:"path"` // absolute
+}
+
+// ImageLock is what a reference meant.
+type ImageLock struct {
+	ID     string `json:"id"`               // sha256:... of the image's configuration
+	Digest string `json:"digest,omitempty"` // sha256:... of its manifest, if known
+}

@@ -1,0 +1,119 @@
+package stacks
+
+import (
+	"fmt"
+	"strings"
+)
+
+// Action is what happens to a service.
+type Action string
+
+// The actions, mildest last.
+const (
+	ActionCreate   Action = "create"
+	ActionRecreate Action = "recreate"
+	ActionRestart  Action = "restart"
+	ActionReload   Action = "reload"
+	ActionStart    Action = "start"
+	ActionRemove   Action = "remove"
+	ActionNone     Action = "none"
+)
+
+// Risk is the worst that carrying out a change means for its users.
+type Risk string
+
+// The risks, in ascending order.
+const (
+	RiskNone     Risk = "none"
+	RiskRestart  Risk = "restart"  // seconds without the service
+	RiskDowntime Risk = "downtime" // others that need it notice
+	RiskData     Risk = "data"     // a new image meets existing data
+)
+
+// Change is what happens to one service, and why.
+type Change struct {
+	Stack   string   `json:"stack"`
+	Service string   `json:"service"`
+	Action  Action   `json:"action"`
+	Causes  []string `json:"causes"`
+	Risk    Risk     `json:"risk"`
+	// Containers are the observed ones that the change touches.
+	Containers []string `json:"containers,omitempty"`
+}
+
+// ResourceChange is what happens to a network or a volume.
+type ResourceChange struct {
+	Name   string   `json:"name"`
+	Action Action   `json:"action"` // create, remove; for networks also "connect"
+	Causes []string `json:"causes"`
+}
+
+// ActionConnect joins a running hub (Traefik, Prometheus, a database) to a network.
+const ActionConnect Action = "connect"
+
+// Blocked is something that must be cleared before the plan can be applied.
+type Blocked struct {
+	Subject string `json:"subject"`
+	Why     string `json:"why"`
+	Hint    string `json:"hint"`
+}
+
+// Plan is what must change, per service, each change with its cause and risk.
+type Plan struct {
+	Schema     string           `json:"schema"` // croft/plan/v1
+	Platform   string           `json:"platform"`
+	Revision   string           `json:"revision"` // hash of what would be written
+	State      string           `json:"state"`    // token of the state it was made from
+	Changes    []Change         `json:"changes"`
+	Networks   []ResourceChange `json:"networks"`
+	Volumes    []ResourceChange `json:"volumes"`
+	Tunnel     []ResourceChange `json:"tunnel"`
+	Blocked    []Blocked        `json:"blocked"`
+	NotChecked []string         `json:"not_checked"`
+	Warnings   []string         `json:"warnings"`
+	Summary    map[Action]int   `json:"summary"`
+	// Files lists live files that would be written, as "stack/path".
+	Files []string `json:"files"`
+}
+
+// Empty tells whether there is nothing to do.
+func (p Plan) Empty() bool {
+	for _, c := range p.Changes {
+		if c.Action != ActionNone {
+			return false
+		}
+	}
+	return len(p.Networks)+len(p.Volumes)+len(p.Tunnel)+len(p.Files) == 0
+}
+
+// Of gives the changes of one stack, without those that do nothing.
+func (p Plan) Of(stack string) []Change {
+	var out []Change
+	for _, c := range p.Changes {
+		if c.Stack == stack && c.Action != ActionNone {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// String gives the plan as text, a line a change: what tests compare.
+func (p Plan) String() string {
+	var b strings.Builder
+	for _, n := range p.Networks {
+		fmt.Fprintf(&b, "network %s: %s (%s)\n", n.Name, n.Action, strings.Join(n.Causes, "; "))
+	}
+	for _, v := range p.Volumes {
+		fmt.Fprintf(&b, "volume %s: %s (%s)\n", v.Name, v.Action, strings.Join(v.Causes, "; "))
+	}
+	for _, c := range p.Changes {
+		if c.Action == ActionNone {
+			continue
+		}
+		fmt.Fprintf(&b, "%s/%s: %s, risk %s (%s)\n", c.Stack, c.Service, c.Action, c.Risk, strings.Join(c.Causes, "; "))
+	}
+	for _, bl := range p.Blocked {
+		fmt.Fprintf(&b, "blocked %s: %s\n", bl.Subject, bl.Why)
+	}
+	return b.String()
+}

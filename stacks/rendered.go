@@ -1,0 +1,128 @@
+package stacks
+
+// Rendered is what would run: per stack an ordinary Compose project and the
+// configuration files beside it, and the networks that stacks share. It is a
+// value; the same inputs give the same bytes.
+type Rendered struct {
+	Platform string
+	Stacks   []RenderedStack // in dependency order
+	Networks []SharedNetwork // sorted by name
+	Warnings Problems
+}
+
+// Stack gives one stack by name.
+func (r Rendered) Stack(name string) (RenderedStack, bool) {
+	for _, s := range r.Stacks {
+		if s.Name == name {
+			return s, true
+		}
+	}
+	return RenderedStack{}, false
+}
+
+// RenderedStack is one Compose project and its files.
+type RenderedStack struct {
+	Name    string
+	Project string // Compose project: <platform>-<stack>
+	Wave    int    // stacks of one wave do not need each other; 0 goes first
+	Files   []RenderedFile
+	Volumes []RenderedVolume
+	// Services in dependency order.
+	Services []RenderedService
+	Setup    []Setup
+}
+
+// Compose gives the text of compose.yaml.
+func (s RenderedStack) Compose() []byte {
+	for _, f := range s.Files {
+		if f.Path == ComposeFile {
+			return f.Content
+		}
+	}
+	return nil
+}
+
+// Service gives one service by name.
+func (s RenderedStack) Service(name string) (RenderedService, bool) {
+	for _, svc := range s.Services {
+		if svc.Name == name {
+			return svc, true
+		}
+	}
+	return RenderedService{}, false
+}
+
+// ComposeFile is the name under which a stack's rendered project is written.
+const ComposeFile = "compose.yaml"
+
+// RenderedFile is a file under live/<stack>/.
+type RenderedFile struct {
+	Path    string // slash path within the stack's live directory
+	Content []byte
+	Mode    uint32 // permission bits
+}
+
+// RenderedVolume is a named volume: a directory under a storage root.
+type RenderedVolume struct {
+	Name  string // the volume's name on the engine
+	Path  string // absolute host directory; "" for one that croft does not place
+	Class string // containers, projects, databases
+	Owner string // "uid:gid"; "" leaves what the engine copies from the image
+}
+
+// RenderedService is what decides about one service.
+type RenderedService struct {
+	Name      string
+	Image     string // reference
+	Build     bool   // built here, not pulled
+	Spec      string // hash of the rendered service
+	Files     string // hash of the mounted files it cannot reload
+	Secrets   string // keyed fingerprint of its secrets
+	Grants    []Grant
+	Networks  []string // names on the engine that its own Compose file attaches
+	Hubs      []string // shared networks that croft joins it to after it started
+	DependsOn []string // services of the same stack
+	Job       bool     // runs to the end; exit 0 is success
+	Healthy   bool     // has a health check
+	Data      bool     // has volumes with data
+	Reload    *Reload
+	Ports     []PublishedPort
+	Replicas  int
+}
+
+// PublishedPort is a port opened on the host.
+type PublishedPort struct {
+	HostIP   string `json:"host_ip"`
+	Port     uint16 `json:"port"`
+	Protocol string `json:"protocol"`
+}
+
+// Grant is one secret that one service reads as a file.
+type Grant struct {
+	Secret string // "<stack>/<name>"
+	Path   string // absolute path on the tmpfs
+	UID    int
+	GID    int
+	// Template, where set, is the text whose placeholders are filled with
+	// secrets to make the file; it exists on the tmpfs alone.
+	Template []byte
+}
+
+// SharedNetwork is a network between stacks, made by croft before any project
+// starts and external to all of them.
+type SharedNetwork struct {
+	Name     string // on the engine: <platform>-<key>
+	Key      string // within the platform: hello-front
+	Subnet   string // CIDR
+	Range    string // CIDR from which the engine gives dynamic addresses
+	Internal bool   // no way out of the machine
+	// Hubs are joined through the Engine, after they started.
+	Hubs []Hub
+}
+
+// Hub is a service that croft joins to networks of other stacks.
+type Hub struct {
+	Stack   string
+	Service string
+	Aliases []string // names the others reach it by on that network
+}

@@ -1,0 +1,116 @@
+package stacks
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"sort"
+)
+
+// Labels croft puts on what it makes. What a label says is fixed when the
+// container is made, so the three hashes also tell what it was made from.
+const (
+	LabelPlatform = "croft.platform" // name of the platform
+	LabelStack    = "croft.stack"    // name of the stack
+	LabelRoute    = "croft.route"    // platform; only routed services carry it, and Traefik sees only those
+	LabelSpec     = "croft.spec"     // hash of the rendered service
+	LabelFiles    = "croft.files"    // hash of the mounted files it cannot reload
+	LabelSecrets  = "croft.secrets"  // keyed fingerprint of its secrets
+	LabelNetwork  = "croft.network"  // on a network: its name within the platform
+	LabelSubnet   = "croft.subnet"   // on a network: the subnet it was asked to have
+)
+
+// Container is one container of the platform as the Engine's list shows it.
+type Container struct {
+	ID       string            `json:"id"`
+	Name     string            `json:"name"`
+	Project  string            `json:"project"` // Compose project
+	Stack    string            `json:"stack"`   // "" for one that croft did not make
+	Service  string            `json:"service"`
+	Image    string            `json:"image"`    // reference it was made from
+	ImageID  string            `json:"image_id"` // sha256:...
+	State    string            `json:"state"`    // created running paused restarting exited dead
+	Health   string            `json:"health"`   // healthy unhealthy starting, "" without a check
+	ExitCode int               `json:"exit_code"`
+	OneOff   bool              `json:"one_off,omitempty"`
+	Labels   map[string]string `json:"-"`
+	Networks []string          `json:"networks"` // names of the networks it is on, sorted
+	Restarts int               `json:"restarts"` // only with Inspect
+}
+
+// Spec, Files and Secrets give what the container was made from.
+func (c Container) Spec() string    { return c.Labels[LabelSpec] }
+func (c Container) Files() string   { return c.Labels[LabelFiles] }
+func (c Container) Secrets() string { return c.Labels[LabelSecrets] }
+
+// Running tells whether the container runs now.
+func (c Container) Running() bool { return c.State == "running" }
+
+// Network is one network of the platform.
+type Network struct {
+	ID     string            `json:"id"`
+	Name   string            `json:"name"`
+	Subnet string            `json:"subnet"`
+	Labels map[string]string `json:"-"`
+}
+
+// Volume is one volume of the platform.
+type Volume struct {
+	Name    string            `json:"name"`
+	Options map[string]string `json:"options,omitempty"`
+	Labels  map[string]string `json:"-"`
+}
+
+// State is what was observed in one pass, without a decision.
+type State struct {
+	Engine     string            `json:"engine"` // version
+	Containers []Container       `json:"containers"`
+	Networks   []Network         `json:"networks"`
+	Volumes    []Volume          `json:"volumes"`
+	Images     map[string]string `json:"images"` // reference -> image ID present on the engine
+	// Live is what is written on disk under live/: stack -> slash path -> sha256 of the content.
+	Live map[string]map[string]string `json:"live"`
+	// LiveCompose is the text of each live compose.yaml, to name what differs.
+	LiveCompose map[string][]byte `json:"-"`
+	// Stopped names stacks that the admin stopped; apply leaves them so.
+	Stopped []string `json:"stopped,omitempty"`
+}
+
+// Token names this state: two observations with the same token would give the
+// same plan. Health is not in it, so a container becoming healthy changes nothing.
+func (s State) Token() string {
+	c := s
+	c.Containers = append([]Container(nil), s.Containers...)
+	sort.Slice(c.Containers, func(i, j int) bool { return c.Containers[i].ID < c.Containers[j].ID })
+	for i := range c.Containers {
+		c.Containers[i].Health = ""
+		c.Containers[i].Restarts = 0
+	}
+	raw, err := json.Marshal(c)
+	if err != nil {
+		panic(err) // only strings, ints and maps of strings: cannot fail
+	}
+	sum := sha256.Sum256(raw)
+	return hex.EncodeToString(sum[:8])
+}
+
+// Of gives the containers of one service, without one-off ones.
+func (s State) Of(project, service string) []Container {
+	var out []Container
+	for _, c := range s.Containers {
+		if c.Project == project && c.Service == service && !c.OneOff {
+			out = append(out, c)
+		}
+	}
+	return out
+}
+
+// Network gives the network of that name.
+func (s State) Network(name string) (Network, bool) {
+	for _, n := range s.Networks {
+		if n.Name == name {
+			return n, true
+		}
+	}
+	return Network{}, false
+}
