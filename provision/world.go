@@ -1,0 +1,91 @@
+package provision
+
+import (
+	"context"
+	"io"
+	"time"
+
+	"github.com/croft-sh/croft/stacks"
+)
+
+// Engine is the container engine as apply needs it.
+type Engine interface {
+	// Observe lists containers, networks, volumes and images in four calls,
+	// however many services there are. Containers and networks are those that
+	// carry the platform's labels or belong to a Compose project named
+	// <platform>-*; State.Live is left empty.
+	Observe(ctx context.Context, platform string) (stacks.State, error)
+	// Pull makes every reference present that is not. It builds nothing.
+	Pull(ctx context.Context, refs []string, ev stacks.Events) error
+	// Up makes exactly the named services of a written Compose file run, and
+	// touches no other. It does not wait for health.
+	Up(ctx context.Context, req UpRequest, ev stacks.Events) error
+	// Remove stops and removes containers by ID with the stop timeout they ask
+	// for. It never removes a volume. One that is gone is no error.
+	Remove(ctx context.Context, ids []string) error
+}
+
+// UpRequest names what Up makes run.
+type UpRequest struct {
+	File     string   // absolute path of the rendered compose.yaml
+	Project  string   // Compose project name
+	Services []string // exactly these
+}
+
+// Networks makes and joins the networks that stacks share.
+type Networks interface {
+	// CreateNetwork makes a network with its subnet and croft's labels. One of
+	// that name with the same subnet is left as it is.
+	CreateNetwork(ctx context.Context, platform string, n stacks.SharedNetwork) error
+	// RemoveNetwork removes one nobody uses; a missing one is no error.
+	RemoveNetwork(ctx context.Context, name string) error
+	// Connect joins a container; one that is joined already is no error.
+	Connect(ctx context.Context, network, containerID string, aliases []string) error
+}
+
+// Containers looks into and acts on single containers.
+type Containers interface {
+	// Inspect gives what lists do not show, in the order of ids; one that is
+	// gone has State "gone".
+	Inspect(ctx context.Context, ids []string) ([]Inspected, error)
+	// Exec runs a command and gives its output, bounded to 1 MiB. A secret goes
+	// in by stdin, never by cmd.
+	Exec(ctx context.Context, id string, cmd []string, stdin io.Reader) (ExecResult, error)
+	// Signal sends a signal such as HUP to the main process.
+	Signal(ctx context.Context, id, signal string) error
+	// Tail gives the last lines of a container's log.
+	Tail(ctx context.Context, id string, lines int) (string, error)
+}
+
+// Inspected is one container in detail.
+type Inspected struct {
+	ID        string
+	State     string // as stacks.Container.State, or "gone"
+	Health    string
+	ExitCode  int
+	OOMKilled bool
+	Restarts  int
+	StartedAt time.Time
+	Error     string // why the engine could not start it
+	HealthLog string // last output of the health check
+}
+
+// ExecResult is how a command in a container ended.
+type ExecResult struct {
+	ExitCode int
+	Stdout   string
+	Stderr   string
+}
+
+// Secrets keeps values and delivers them as files.
+type Secrets interface {
+	// Ensure makes the missing ones of specs and saves them durably before it
+	// returns. Keys are "<stack>/<name>".
+	Ensure(specs map[string]stacks.SecretSpec) (created []string, err error)
+	// Fingerprints gives a keyed fingerprint of each existing secret among keys.
+	Fingerprints(keys []string) (map[string]string, error)
+	// Deliver writes the files of the grants on the tmpfs, atomically, mode
+	// 0400, and removes files under the same stack directories that are not
+	// granted any more.
+	Deliver(grants []stacks.Grant) error
+}
