@@ -1,0 +1,66 @@
+package provision
+
+import (
+	"context"
+	"io/fs"
+	"net/netip"
+	"time"
+
+	"github.com/croft-sh/croft/stacks"
+)
+
+// Provisioner changes one platform on one machine.
+type Provisioner struct {
+	Platform   string // name; prefix of projects and networks
+	StateDir   string // absolute; lock.json, live/, revisions/, journal.jsonl
+	RunDir     string // tmpfs for secrets: /run/croft/<name>
+	UsersDir   string // Authelia's users file
+	Engine     Engine
+	Networks   Networks
+	Containers Containers
+	Secrets    Secrets
+	// WriteFile replaces a file atomically and durably.
+	WriteFile func(path string, data []byte, mode fs.FileMode) error
+	// MakeVolume makes a volume's directory with its owner ("uid:gid" or "").
+	MakeVolume func(path, owner string) error
+	// Routes gives the networks the host reaches, so that subnets avoid them.
+	Routes func() ([]netip.Prefix, error)
+	Now    func() time.Time
+}
+
+// Prepared is a plan and everything it was made from.
+type Prepared struct {
+	Plan     stacks.Plan
+	Desired  stacks.Desired
+	Rendered stacks.Rendered
+	State    stacks.State
+	Lock     stacks.Lock
+}
+
+// ApplyOptions is what an apply may be told.
+type ApplyOptions struct {
+	WaitTimeout   time.Duration // per service until healthy; 0: 5 minutes
+	RemoveOrphans bool          // also remove services and stacks that are no longer wanted
+	Inputs        map[string][]byte
+}
+
+// Revision is one applied change as it is kept under revisions/.
+type Revision struct {
+	Number   int               `json:"number"`
+	At       time.Time         `json:"at"`
+	Result   string            `json:"result"` // applied, partial, failed
+	Commit   string            `json:"commit,omitempty"`
+	Hash     string            `json:"hash"`              // Plan.Revision
+	Stacks   map[string]string `json:"stacks"`            // stack -> applied, failed, skipped
+	Images   map[string]string `json:"images"`            // reference -> ID
+	Failure  string            `json:"failure,omitempty"` // one line
+	Duration string            `json:"duration"`
+}
+
+// PlanOptions narrows a plan.
+type PlanOptions struct {
+	Stacks        []string // only these and what they need; empty: all
+	RemoveOrphans bool
+}
+
+var _ = context.Background
