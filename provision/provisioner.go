@@ -1,7 +1,6 @@
 package provision
 
 import (
-	"context"
 	"io/fs"
 	"net/netip"
 	"time"
@@ -23,6 +22,10 @@ type Provisioner struct {
 	WriteFile func(path string, data []byte, mode fs.FileMode) error
 	// MakeVolume makes a volume's directory with its owner ("uid:gid" or "").
 	MakeVolume func(path, owner string) error
+	// PortHolder names who holds a port of the host, "" where it is free.
+	PortHolder func(stacks.PublishedPort) string
+	// Journal appends one entry durably.
+	Journal func(entry any) error
 	// Routes gives the networks the host reaches, so that subnets avoid them.
 	Routes func() ([]netip.Prefix, error)
 	Now    func() time.Time
@@ -35,13 +38,13 @@ type Prepared struct {
 	Rendered stacks.Rendered
 	State    stacks.State
 	Lock     stacks.Lock
+	Options  PlanOptions
 }
 
 // ApplyOptions is what an apply may be told.
 type ApplyOptions struct {
-	WaitTimeout   time.Duration // per service until healthy; 0: 5 minutes
-	RemoveOrphans bool          // also remove services and stacks that are no longer wanted
-	Inputs        map[string][]byte
+	WaitTimeout time.Duration     // per service until healthy; 0: 5 minutes
+	Inputs      map[string][]byte // what the admin wrote, kept with the revision
 }
 
 // Revision is one applied change as it is kept under revisions/.
@@ -62,5 +65,3 @@ type PlanOptions struct {
 	Stacks        []string // only these and what they need; empty: all
 	RemoveOrphans bool
 }
-
-var _ = context.Background

@@ -68,6 +68,8 @@ type Inspected struct {
 	StartedAt time.Time
 	Error     string // why the engine could not start it
 	HealthLog string // last output of the health check
+	// RestartPolicy is the engine's word: no, always, unless-stopped, on-failure.
+	RestartPolicy string
 }
 
 // ExecResult is how a command in a container ended.

@@ -64,6 +64,7 @@ type RenderedFile struct {
 
 // RenderedVolume is a named volume: a directory under a storage root.
 type RenderedVolume struct {
+	Key   string // "<stack>/<volume>" in the lock
 	Name  string // the volume's name on the engine
 	Path  string // absolute host directory; "" for one that croft does not place
 	Class string // containers, projects, databases
@@ -72,22 +73,30 @@ type RenderedVolume struct {
 
 // RenderedService is what decides about one service.
 type RenderedService struct {
-	Name      string
-	Image     string // reference
-	Build     bool   // built here, not pulled
-	Spec      string // hash of the rendered service
-	Files     string // hash of the mounted files it cannot reload
-	Secrets   string // keyed fingerprint of its secrets
-	Grants    []Grant
-	Networks  []string // names on the engine that its own Compose file attaches
-	Hubs      []string // shared networks that croft joins it to after it started
-	DependsOn []string // services of the same stack
-	Job       bool     // runs to the end; exit 0 is success
-	Healthy   bool     // has a health check
-	Data      bool     // has volumes with data
-	Reload    *Reload
-	Ports     []PublishedPort
-	Replicas  int
+	Name    string
+	Image   string // reference
+	Build   bool   // built here, not pulled
+	Spec    string // hash of the rendered service
+	Files   string // hash of the mounted files it cannot reload
+	Secrets string // keyed fingerprint of its secrets
+	// Reload is the hash of what it takes without being recreated: files it
+	// reloads and what its setup commands read. "" if there is nothing.
+	Reload      string
+	Signal      string   // makes it read them again; "" if it watches them
+	ConfigPaths []string // live files behind Files, sorted
+	ReloadPaths []string // live files behind Reload, sorted
+	Grants      []Grant
+	Networks    []string // names on the engine that its own Compose file attaches
+	Hubs        []string // shared networks that croft joins it to after it started
+	DependsOn   []string // services of the same stack
+	// Follows names services whose network, process or volume space it shares: it
+	// would stay on a dead container when they are replaced.
+	Follows  []string
+	Job      bool // runs to the end; exit 0 is success
+	Healthy  bool // has a health check
+	Data     bool // has volumes with data
+	Ports    []PublishedPort
+	Replicas int
 }
 
 // PublishedPort is a port opened on the host.
@@ -114,6 +123,7 @@ type SharedNetwork struct {
 	Name     string // on the engine: <platform>-<key>
 	Key      string // within the platform: hello-front
 	Subnet   string // CIDR
+	Gateway  string
 	Range    string // CIDR from which the engine gives dynamic addresses
 	Internal bool   // no way out of the machine
 	// Hubs are joined through the Engine, after they started.

@@ -72,6 +72,8 @@ type State struct {
 	Live map[string]map[string]string `json:"live"`
 	// LiveCompose is the text of each live compose.yaml, to name what differs.
 	LiveCompose map[string][]byte `json:"-"`
+	// Reloaded is what was last reloaded: "stack/service" -> hash.
+	Reloaded map[string]string `json:"reloaded"`
 	// Stopped names stacks that the admin stopped; apply leaves them so.
 	Stopped []string `json:"stopped,omitempty"`
 }

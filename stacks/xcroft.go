@@ -16,6 +16,7 @@ type XCroft struct {
 	Addresses map[string]AddressSpec  `yaml:"addresses,omitempty" json:"addresses,omitempty" jsonschema_description:"Fixed addresses of services, each ${NAME} in this file and .Addresses.NAME in templates."`
 	Serves    []string                `yaml:"serves,omitempty" json:"serves,omitempty" jsonschema_description:"What this stack does for all others: routes, auth, metrics, postgres."`
 	Hub       string                  `yaml:"hub,omitempty" json:"hub,omitempty" jsonschema_description:"The service that does what serves says; croft joins it to the others' networks."`
+	Entry     []string                `yaml:"entry,omitempty" json:"entry,omitempty" jsonschema_description:"Services that may reach the platform's own addresses through Traefik, at entry.internal."`
 	Reload    map[string]Reload       `yaml:"reload,omitempty" json:"reload,omitempty" jsonschema_description:"Services that take changed files without being recreated."`
 	Setup     []Setup                 `yaml:"setup,omitempty" json:"setup,omitempty" jsonschema_description:"Idempotent commands, run once the service is healthy."`
 	Jobs      []string                `yaml:"jobs,omitempty" json:"jobs,omitempty" jsonschema_description:"Services that run to the end; exit 0 is success."`
@@ -27,15 +28,15 @@ type XCroft struct {
 type Option struct {
 	Ask     string `yaml:"ask" json:"ask" jsonschema_description:"The question."`
 	Help    string `yaml:"help,omitempty" json:"help,omitempty"`
-	Default string `yaml:"default,omitempty" json:"default,omitempty"`
+	Default string `yaml:"default,omitempty" json:"default,omitempty" jsonschema:"oneof_type=string;number;boolean"`
 	Check   string `yaml:"check,omitempty" json:"check,omitempty" jsonschema_description:"port, host, duration, size, number, boolean, email, url, one-of:a|b, or match:REGEXP."`
 }
 
 // SecretSpec says where a secret comes from and how it is replaced. Exactly one
 // of Generate, Kind and Template is set.
 type SecretSpec struct {
-	Generate int    `yaml:"generate,omitempty" json:"generate,omitempty" jsonschema_description:"Length in characters of a random value of letters and digits."`
-	Kind     string `yaml:"kind,omitempty" json:"kind,omitempty" jsonschema:"enum=tls,enum=rsa" jsonschema_description:"tls: certificate and key for the platform's domain, from its own authority. rsa: a private key."`
+	Generate int    `yaml:"generate,omitempty" json:"generate,omitempty" jsonschema:"minimum=8,maximum=4096" jsonschema_description:"Length in characters of a random value of letters and digits."`
+	Kind     string `yaml:"kind,omitempty" json:"kind,omitempty" jsonschema:"enum=tls,enum=rsa,enum=ca" jsonschema_description:"tls: certificate and key for the platform's domain, from its own authority. rsa: a private key. ca: the public certificate of that authority."`
 	Template string `yaml:"template,omitempty" json:"template,omitempty" jsonschema_description:"A template of this stack that holds other secrets; it exists on tmpfs alone."`
 	Rotate   string `yaml:"rotate,omitempty" json:"rotate,omitempty" jsonschema:"enum=restart,enum=never" jsonschema_description:"How it is replaced."`
 	Why      string `yaml:"why,omitempty" json:"why,omitempty" jsonschema_description:"Why it is never rotated."`
@@ -43,7 +44,7 @@ type SecretSpec struct {
 
 // DatabaseSpec asks for a database and its owner on a shared server.
 type DatabaseSpec struct {
-	Engine   string `yaml:"engine" json:"engine" jsonschema:"enum=postgres"`
+	Engine   string `yaml:"engine" json:"engine" jsonschema:"enum=postgres,enum=valkey"`
 	Owner    string `yaml:"owner" json:"owner" jsonschema_description:"The role that owns it; made if missing."`
 	Password string `yaml:"password" json:"password" jsonschema_description:"The secret of this stack that is the role's password."`
 	Service  string `yaml:"service,omitempty" json:"service,omitempty" jsonschema_description:"The service that connects. Default: the stack's only one."`
@@ -64,7 +65,7 @@ const (
 // RouteSpec is an address and who gets through.
 type RouteSpec struct {
 	Service string     `yaml:"service,omitempty" json:"service,omitempty" jsonschema_description:"Default: the stack's only service."`
-	Port    uint16     `yaml:"port" json:"port" jsonschema_description:"Port inside the container."`
+	Port    uint16     `yaml:"port" json:"port" jsonschema:"minimum=1,maximum=65535" jsonschema_description:"Port inside the container."`
 	Host    string     `yaml:"host" json:"host" jsonschema_description:"First label of the address; \"@\" is the domain itself."`
 	Access  Access     `yaml:"access,omitempty" json:"access,omitempty" jsonschema:"enum=two-factor,enum=login,enum=admin,enum=app-login,enum=public" jsonschema_description:"Default: two-factor."`
 	Paths   []PathSpec `yaml:"paths,omitempty" json:"paths,omitempty" jsonschema_description:"Exceptions, as for webhooks."`
@@ -76,13 +77,13 @@ type RouteSpec struct {
 // PathSpec gives a path prefix of a route another access.
 type PathSpec struct {
 	Prefix string `yaml:"prefix" json:"prefix"`
-	Access Access `yaml:"access" json:"access"`
+	Access Access `yaml:"access" json:"access" jsonschema:"enum=two-factor,enum=login,enum=admin,enum=app-login,enum=public"`
 }
 
 // MetricsSpec is one target of Prometheus.
 type MetricsSpec struct {
 	Service string `yaml:"service,omitempty" json:"service,omitempty"`
-	Port    uint16 `yaml:"port" json:"port"`
+	Port    uint16 `yaml:"port" json:"port" jsonschema:"minimum=1,maximum=65535"`
 	Path    string `yaml:"path,omitempty" json:"path,omitempty" jsonschema_description:"Default: /metrics."`
 }
 
@@ -122,6 +123,6 @@ type HardenSpec struct {
 
 // BackupSpec says how data is backed up: files, postgres, sqlite, skip.
 type BackupSpec struct {
-	Volumes   map[string]string `yaml:"volumes,omitempty" json:"volumes,omitempty"`
+	Volumes   map[string]string `yaml:"volumes,omitempty" json:"volumes,omitempty" jsonschema:"enum=files,enum=postgres,enum=sqlite,enum=skip"`
 	Databases []string          `yaml:"databases,omitempty" json:"databases,omitempty"`
 }

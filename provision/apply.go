@@ -1,0 +1,356 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/croft-sh/croft/stacks"
+)
+
+// defaultWait is how long a service may take until it is healthy.
+const defaultWait = 5 * time.Minute
+
+// stacksAtOnce bounds how many stacks of a wave change at the same time. The
+// SDK starts containers one after another in a process anyway; more at once only
+// lengthens each service's downtime (docs/decisions).
+const stacksAtOnce = 2
+
+// run is one apply under way.
+type run struct {
+	p    *Provisioner
+	prep Prepared
+	o    ApplyOptions
+	ev   stacks.Events
+	rev  Revision
+
+	mu     sync.Mutex
+	memory memory
+	failed map[string]*FailedError
+}
+
+// Apply carries out a plan. It decides nothing: it refuses a plan that is
+// blocked or was made from another state, prepares everything that can fail
+// (secrets, images, directories, networks), and only then touches services,
+// wave by wave, each behind the health gate.
+//
+// Killed before the first wave, nothing that runs was touched. Killed later, the
+// next plan shows what is left; files, secrets and networks are written before
+// the containers that use them.
+func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, ev stacks.Events) (Revision, error) {
+	if len(prep.Plan.Blocked) > 0 {
+		return Revision{}, &BlockedError{Blocked: prep.Plan.Blocked}
+	}
+	state, err := p.Observe(ctx)
+	if err != nil {
+		return Revision{}, err
+	}
+	if state.Token() != prep.State.Token() {
+		return Revision{}, &StaleError{}
+	}
+	r := &run{p: p, prep: prep, o: o, ev: p.stamped(ev), failed: map[string]*FailedError{}}
+	if r.o.WaitTimeout == 0 {
+		r.o.WaitTimeout = defaultWait
+	}
+	started := p.Now()
+	if err := r.prepare(ctx); err != nil {
+		return r.rev, err
+	}
+	r.waves(ctx)
+	if err := r.removals(ctx); err != nil {
+		r.note("removals", err)
+	}
+	return r.finish(ctx, started)
+}
+
+// stamped gives events their time and survives a nil sink.
+func (p *Provisioner) stamped(ev stacks.Events) stacks.Events {
+	return func(e stacks.Event) {
+		if ev == nil {
+			return
+		}
+		if e.At.IsZero() {
+			e.At = p.Now()
+		}
+		ev(e)
+	}
+}
+
+// prepare does everything that can fail without touching what runs.
+func (r *run) prepare(ctx context.Context) error {
+	p := r.p
+	created, err := p.Secrets.Ensure(SecretSpecs(r.prep.Desired))
+	if err != nil {
+		return err
+	}
+	if len(created) > 0 { // labels hold fingerprints, which exist only now
+		r.ev(stacks.Event{Phase: "secrets", State: stacks.Done, Message: fmt.Sprintf("%d generated", len(created))})
+		if r.prep.Rendered, _, err = p.Render(r.prep.Desired); err != nil {
+			return err
+		}
+	}
+	if r.memory, err = p.readMemory(); err != nil {
+		return err
+	}
+	// The lock goes first: an address given out must never be given twice.
+	if err := p.writeLock(r.prep.Lock); err != nil {
+		return err
+	}
+	if r.rev.Number, err = p.nextRevision(); err != nil {
+		return err
+	}
+	r.rev.At, r.rev.Hash = p.Now(), r.prep.Plan.Revision
+	if err := p.beginRevision(r.rev.Number, r.prep, r.o.Inputs); err != nil {
+		return err
+	}
+	if err := r.journal("apply begins", ""); err != nil {
+		return err
+	}
+	if err := p.Engine.Pull(ctx, r.images(), r.ev); err != nil {
+		return err
+	}
+	if err := r.volumes(); err != nil {
+		return err
+	}
+	if err := r.networks(ctx); err != nil {
+		return err
+	}
+	return p.Secrets.Deliver(r.grants())
+}
+
+func (r *run) journal(what, stack string) error {
+	if r.p.Journal == nil {
+		return nil
+	}
+	return r.p.Journal(map[string]any{"at": r.p.Now(), "revision": r.rev.Number, "what": what, "stack": stack})
+}
+
+// images gives the references that the plan needs present, each once.
+func (r *run) images() []string {
+	var out []string
+	for _, c := range r.prep.Plan.Changes {
+		s, _ := r.prep.Rendered.Stack(c.Stack)
+		svc, ok := s.Service(c.Service)
+		if ok && !svc.Build && (c.Action == stacks.ActionCreate || c.Action == stacks.ActionRecreate) && !slices.Contains(out, svc.Image) {
+			out = append(out, svc.Image)
+		}
+	}
+	return out
+}
+
+// volumes makes directories, and remembers where each volume lies before
+// anything is written into it.
+func (r *run) volumes() error {
+	for _, s := range r.prep.Rendered.Stacks {
+		if len(r.prep.Plan.Of(s.Name)) == 0 {
+			continue
+		}
+		for _, v := range s.Volumes {
+			if err := r.p.MakeVolume(v.Path, v.Owner); err != nil {
+				return fmt.Errorf("volume %s: %w", v.Key, err)
+			}
+			r.prep.Lock.Volumes[v.Key] = stacks.VolumeLock{Class: v.Class, Path: v.Path}
+		}
+	}
+	return r.p.writeLock(r.prep.Lock)
+}
+
+// networks makes the shared ones and joins hubs that keep running.
+func (r *run) networks(ctx context.Context) error {
+	for _, n := range r.prep.Rendered.Networks {
+		if _, exists := r.prep.State.Network(n.Name); exists {
+			continue
+		}
+		r.ev(stacks.Event{Phase: "networks", State: stacks.Working, Message: n.Name})
+		if err := r.p.Networks.CreateNetwork(ctx, r.p.Platform, n); err != nil {
+			return fmt.Errorf("network %s: %w", n.Name, err)
+		}
+	}
+	for _, n := range r.prep.Rendered.Networks {
+		for _, h := range n.Hubs {
+			s, _ := r.prep.Rendered.Stack(h.Stack)
+			for _, c := range r.prep.State.Of(s.Project, h.Service) {
+				if !c.Running() || slices.Contains(c.Networks, n.Name) {
+					continue
+				}
+				if err := r.p.Networks.Connect(ctx, n.Name, c.ID, h.Aliases); err != nil {
+					return fmt.Errorf("network %s: %w", n.Name, err)
+				}
+			}
+		}
+	}
+	return nil
+}
+
+func (r *run) grants() []stacks.Grant {
+	var out []stacks.Grant
+	for _, s := range r.prep.Rendered.Stacks {
+		for _, svc := range s.Services {
+			out = append(out, svc.Grants...)
+		}
+	}
+	return out
+}
+
+// waves changes stack after stack. A stack whose needs failed is skipped; the
+// others go on.
+func (r *run) waves(ctx context.Context) {
+	last := 0
+	for _, s := range r.prep.Rendered.Stacks {
+		last = max(last, s.Wave)
+	}
+	for wave := 0; wave <= last; wave++ {
+		var group errgroup.Group
+		group.SetLimit(stacksAtOnce)
+		for _, s := range r.prep.Rendered.Stacks {
+			if s.Wave != wave || !r.touches(s) {
+				continue
+			}
+			if need := r.failedNeed(s.Name); need != "" {
+				r.fail(&FailedError{Stack: s.Name, Reason: "skipped, because " + need + " failed", Skipped: true})
+				continue
+			}
+			group.Go(func() error {
+				if err := r.stack(ctx, s); err != nil {
+					r.note(s.Name, err)
+				}
+				return nil
+			})
+		}
+		_ = group.Wait() // failures are kept per stack
+	}
+}
+
+// touches tells whether the plan changes the stack or its files.
+func (r *run) touches(s stacks.RenderedStack) bool {
+	if len(r.prep.Plan.Of(s.Name)) > 0 {
+		return true
+	}
+	return slices.ContainsFunc(r.prep.Plan.Files, func(f string) bool { return len(f) > len(s.Name) && f[:len(s.Name)+1] == s.Name+"/" }) &&
+		(len(r.prep.Options.Stacks) == 0 || slices.Contains(withNeeds(r.prep.Desired, r.prep.Options.Stacks), s.Name))
+}
+
+func (r *run) failedNeed(stack string) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, need := range withNeeds(r.prep.Desired, []string{stack}) {
+		if need != stack && r.failed[need] != nil {
+			return need
+		}
+	}
+	return ""
+}
+
+func (r *run) fail(f *FailedError) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.failed[f.Stack] = f
+	r.ev(stacks.Event{Stack: f.Stack, Service: f.Service, Phase: "result", State: stacks.Failed, Message: f.Reason})
+}
+
+func (r *run) note(stack string, err error) {
+	if f, ok := err.(*FailedError); ok {
+		r.fail(f)
+		return
+	}
+	r.fail(&FailedError{Stack: stack, Reason: err.Error()})
+}
+
+// removals takes away what the plan says nobody wants any more.
+func (r *run) removals(ctx context.Context) error {
+	for _, c := range r.prep.Plan.Changes {
+		if c.Action != stacks.ActionRemove {
+			continue
+		}
+		r.ev(stacks.Event{Stack: c.Stack, Service: c.Service, Phase: "remove", State: stacks.Working})
+		if err := r.p.Engine.Remove(ctx, c.Containers); err != nil {
+			return err
+		}
+		r.ev(stacks.Event{Stack: c.Stack, Service: c.Service, Phase: "remove", State: stacks.Done})
+	}
+	for _, n := range r.prep.Plan.Networks {
+		if n.Action == stacks.ActionRemove {
+			if err := r.p.Networks.RemoveNetwork(ctx, n.Name); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// finish keeps the result. The way out of a failed apply is another apply.
+func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
+	r.rev.Stacks = map[string]string{}
+	done := 0
+	for _, s := range r.prep.Rendered.Stacks {
+		switch f := r.failed[s.Name]; {
+		case f == nil:
+			r.rev.Stacks[s.Name] = "applied"
+			done++
+		case f.Skipped:
+			r.rev.Stacks[s.Name] = "skipped"
+		default:
+			r.rev.Stacks[s.Name] = "failed"
+		}
+	}
+	r.rev.Result = "applied"
+	var first *FailedError
+	for _, s := range r.prep.Rendered.Stacks {
+		if f := r.failed[s.Name]; f != nil && !f.Skipped && first == nil {
+			first = f
+		}
+	}
+	if first == nil && r.failed["removals"] != nil {
+		first = r.failed["removals"]
+	}
+	if first != nil {
+		r.rev.Failure = first.Error()
+		r.rev.Result = "failed"
+		if done > 0 {
+			r.rev.Result = "partial"
+			first.Partial = true
+		}
+	}
+	if err := r.lockImages(ctx); err != nil && first == nil {
+		return r.rev, err
+	}
+	r.rev.Duration = r.p.Now().Sub(started).Round(time.Millisecond).String()
+	if err := r.p.writeApplied(r.prep.Desired, r.prep.Rendered); err != nil {
+		return r.rev, err
+	}
+	if err := r.p.endRevision(r.rev); err != nil {
+		return r.rev, err
+	}
+	if err := r.journal("apply ends: "+r.rev.Result, ""); err != nil {
+		return r.rev, err
+	}
+	if err := ctx.Err(); err != nil {
+		return r.rev, err
+	}
+	if first != nil {
+		return r.rev, first
+	}
+	return r.rev, nil
+}
+
+// lockImages remembers what each reference meant.
+func (r *run) lockImages(ctx context.Context) error {
+	state, err := r.p.Engine.Observe(context.WithoutCancel(ctx), r.p.Platform)
+	if err != nil {
+		return err
+	}
+	r.rev.Images = map[string]string{}
+	for _, s := range r.prep.Rendered.Stacks {
+		for _, svc := range s.Services {
+			if id, ok := state.Images[svc.Image]; ok {
+				r.rev.Images[svc.Image] = id
+				r.prep.Lock.Images[svc.Image] = stacks.ImageLock{ID: id}
+			}
+		}
+	}
+	return r.p.writeLock(r.prep.Lock)
+}

@@ -1,0 +1,56 @@
+package provision
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/croft-sh/croft/stacks"
+)
+
+// BlockedError means that something must be cleared first; nothing was changed.
+type BlockedError struct{ Blocked []stacks.Blocked }
+
+func (e *BlockedError) Error() string {
+	lines := make([]string, len(e.Blocked))
+	for i, b := range e.Blocked {
+		lines[i] = b.Subject + ": " + b.Why
+	}
+	return strings.Join(lines, "\n")
+}
+
+// Hint gives what to do about the first of them.
+func (e *BlockedError) Hint() string { return e.Blocked[0].Hint }
+
+// StaleError means that the machine is not what the plan was made from any
+// more; nothing was changed.
+type StaleError struct{}
+
+func (e *StaleError) Error() string { return "the machine changed since this plan was made" }
+
+// Hint says how to go on.
+func (e *StaleError) Hint() string { return "croft plan shows what is to be done now" }
+
+// FailedError is a service that did not come up.
+type FailedError struct {
+	Stack, Service string
+	Reason         string
+	LogTail        string // end of its log
+	Partial        bool   // other stacks were applied
+	Skipped        bool   // not tried, because what it needs failed
+}
+
+func (e *FailedError) Error() string {
+	on := e.Stack
+	if e.Service != "" {
+		on += "/" + e.Service
+	}
+	return fmt.Sprintf("%s: %s", on, e.Reason)
+}
+
+// Hint says where to look.
+func (e *FailedError) Hint() string {
+	if e.Service == "" {
+		return "croft status shows what runs; mend the cause and croft apply goes on from here"
+	}
+	return fmt.Sprintf("croft logs %s %s shows why; mend the cause and croft apply goes on from here", e.Stack, e.Service)
+}

@@ -1,0 +1,152 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+
+	"github.com/croft-sh/croft/stacks"
+	"github.com/croft-sh/croft/templates"
+)
+
+// Observe looks at the engine and at live/ in one pass.
+func (p *Provisioner) Observe(ctx context.Context) (stacks.State, error) {
+	state, err := p.Engine.Observe(ctx, p.Platform)
+	if err != nil {
+		return stacks.State{}, err
+	}
+	if err := p.readLive(&state); err != nil {
+		return stacks.State{}, fmt.Errorf("state directory: %w", err)
+	}
+	m, err := p.readMemory()
+	if err != nil {
+		return stacks.State{}, err
+	}
+	state.Reloaded, state.Stopped = m.Reloaded, m.Stopped
+	return state, nil
+}
+
+// Render gives what would run, and the lock with what it had to give anew. It
+// writes nothing.
+func (p *Provisioner) Render(d stacks.Desired) (stacks.Rendered, stacks.Lock, error) {
+	lock, err := p.readLock()
+	if err != nil {
+		return stacks.Rendered{}, lock, err
+	}
+	var host []netip.Prefix
+	if p.Routes != nil {
+		if host, err = p.Routes(); err != nil {
+			return stacks.Rendered{}, lock, fmt.Errorf("networks of this host: %w", err)
+		}
+	}
+	lock, err = stacks.Allocate(lock, p.Platform, templates.Networks(d), host)
+	if err != nil {
+		return stacks.Rendered{}, lock, err
+	}
+	prints := map[string]string{}
+	if p.Secrets != nil {
+		if prints, err = p.Secrets.Fingerprints(slices.Sorted(maps.Keys(SecretSpecs(d)))); err != nil {
+			return stacks.Rendered{}, lock, err
+		}
+	}
+	rendered, problems := templates.Render(templates.Input{
+		Desired: d, Lock: lock, Fingerprints: prints,
+		Host: templates.Host{LiveDir: p.liveDir(""), SecretsDir: p.secretsDir()},
+	})
+	return rendered, lock, problems.Err()
+}
+
+func (p *Provisioner) secretsDir() string { return p.RunDir + "/secrets" }
+
+// SecretSpecs gives every secret the platform needs by "<stack>/<name>".
+func SecretSpecs(d stacks.Desired) map[string]stacks.SecretSpec {
+	out := map[string]stacks.SecretSpec{}
+	for _, s := range d.Stacks {
+		if s.X == nil {
+			continue
+		}
+		for name, spec := range s.X.Secrets {
+			out[s.Name+"/"+name] = spec
+		}
+	}
+	return out
+}
+
+// Plan observes and compares. It takes no lock and changes nothing.
+func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions) (Prepared, error) {
+	rendered, lock, err := p.Render(d)
+	if err != nil {
+		return Prepared{}, err
+	}
+	state, err := p.Observe(ctx)
+	if err != nil {
+		return Prepared{}, err
+	}
+	for _, name := range o.Stacks {
+		if _, ok := d.Stack(name); !ok {
+			return Prepared{}, fmt.Errorf("there is no stack %s on this platform", name)
+		}
+	}
+	plan := stacks.Diff(rendered, state, stacks.DiffOptions{Stacks: withNeeds(d, o.Stacks), RemoveOrphans: o.RemoveOrphans})
+	plan.Blocked = append(plan.Blocked, p.portsTaken(rendered, plan)...)
+	return Prepared{Plan: plan, Desired: d, Rendered: rendered, State: state, Lock: lock, Options: o}, nil
+}
+
+// withNeeds adds what the named stacks need, so that a narrowed apply can work.
+func withNeeds(d stacks.Desired, names []string) []string {
+	if len(names) == 0 {
+		return nil
+	}
+	set := map[string]bool{}
+	var add func(name string)
+	add = func(name string) {
+		s, ok := d.Stack(name)
+		if !ok || set[name] {
+			return
+		}
+		set[name] = true
+		if s.X == nil {
+			return
+		}
+		for _, n := range s.X.Needs {
+			add(n)
+		}
+		for _, db := range s.X.Databases {
+			if server, ok := d.Server(db.Engine); ok {
+				add(server.Name)
+			}
+		}
+	}
+	for _, n := range names {
+		add(n)
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// portsTaken blocks what cannot start because someone else holds its port. A
+// service that runs already holds its own.
+func (p *Provisioner) portsTaken(r stacks.Rendered, plan stacks.Plan) []stacks.Blocked {
+	if p.PortHolder == nil {
+		return nil
+	}
+	var out []stacks.Blocked
+	for _, c := range plan.Changes {
+		if c.Action != stacks.ActionCreate {
+			continue
+		}
+		s, _ := r.Stack(c.Stack)
+		svc, _ := s.Service(c.Service)
+		for _, port := range svc.Ports {
+			if holder := p.PortHolder(port); holder != "" {
+				out = append(out, stacks.Blocked{
+					Subject: c.Stack + "/" + c.Service,
+					Why:     fmt.Sprintf("port %d of this machine is taken by %s", port.Port, holder),
+					Hint:    "stop that program, or give the stack another port (croft stack info " + c.Stack + " lists its options)",
+				})
+			}
+		}
+	}
+	return out
+}

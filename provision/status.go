@@ -1,0 +1,174 @@
+package provision
+
+import (
+	"context"
+	"path/filepath"
+	"slices"
+
+	"github.com/croft-sh/croft/stacks"
+)
+
+// applied is what status must know of the last apply to say what is missing.
+type applied struct {
+	Stacks []appliedStack `json:"stacks"`
+}
+
+type appliedStack struct {
+	Name     string           `json:"name"`
+	Project  string           `json:"project"`
+	Services []appliedService `json:"services"`
+}
+
+type appliedService struct {
+	Name     string `json:"name"`
+	Image    string `json:"image"`
+	URL      string `json:"url,omitempty"`
+	Job      bool   `json:"job,omitempty"`
+	Replicas int    `json:"replicas"`
+}
+
+func (p *Provisioner) appliedPath() string { return filepath.Join(p.StateDir, "applied.json") }
+
+func (p *Provisioner) writeApplied(d stacks.Desired, r stacks.Rendered) error {
+	var a applied
+	for _, s := range r.Stacks {
+		as := appliedStack{Name: s.Name, Project: s.Project}
+		for _, svc := range s.Services {
+			one := appliedService{Name: svc.Name, Image: svc.Image, Job: svc.Job, Replicas: svc.Replicas}
+			for _, route := range d.Routes {
+				if route.Stack == s.Name && route.Service == svc.Name && one.URL == "" {
+					one.URL = route.URL
+				}
+			}
+			as.Services = append(as.Services, one)
+		}
+		a.Stacks = append(a.Stacks, as)
+	}
+	return p.writeJSON(p.appliedPath(), a)
+}
+
+// Status looks at what was applied last and how it stands now.
+func (p *Provisioner) Status(ctx context.Context) (stacks.Status, error) {
+	out := stacks.Status{Schema: "croft/status/v1", Platform: p.Platform, StateDir: p.StateDir, Stacks: []stacks.StackStatus{}, Drift: []string{}, Warnings: []string{}}
+	var a applied
+	if err := readJSON(p.appliedPath(), &a); err != nil {
+		return out, err
+	}
+	history, err := p.History()
+	if err != nil {
+		return out, err
+	}
+	if len(history) > 0 {
+		h := history[0]
+		out.Revision = &stacks.RevisionStatus{Number: h.Number, Commit: h.Commit, Result: h.Result, At: h.At}
+	}
+	state, err := p.Observe(ctx)
+	if err != nil {
+		return out, err
+	}
+	restarts, err := p.restarts(ctx, state)
+	if err != nil {
+		return out, err
+	}
+	for _, s := range a.Stacks {
+		out.Stacks = append(out.Stacks, stackStatus(s, state, restarts))
+	}
+	for _, c := range state.Containers {
+		if c.Stack != "" && !c.OneOff && !a.knows(c) {
+			out.Drift = append(out.Drift, c.Stack+"/"+c.Service+" runs and was not applied")
+		}
+	}
+	return out, nil
+}
+
+func (a applied) knows(c stacks.Container) bool {
+	return slices.ContainsFunc(a.Stacks, func(s appliedStack) bool {
+		return s.Project == c.Project && slices.ContainsFunc(s.Services, func(svc appliedService) bool { return svc.Name == c.Service })
+	})
+}
+
+// restarts asks for what lists do not show.
+func (p *Provisioner) restarts(ctx context.Context, state stacks.State) (map[string]int, error) {
+	ids := make([]string, 0, len(state.Containers))
+	for _, c := range state.Containers {
+		ids = append(ids, c.ID)
+	}
+	seen, err := p.Containers.Inspect(ctx, ids)
+	if err != nil {
+		return nil, err
+	}
+	out := map[string]int{}
+	for _, c := range seen {
+		out[c.ID] = c.Restarts
+	}
+	return out, nil
+}
+
+func stackStatus(s appliedStack, state stacks.State, restarts map[string]int) stacks.StackStatus {
+	out := stacks.StackStatus{Name: s.Name, Project: s.Project, Services: []stacks.ServiceStatus{}}
+	good, starting, down := 0, 0, 0
+	for _, svc := range s.Services {
+		one := stacks.ServiceStatus{Name: svc.Name, State: "missing", Image: svc.Image, URL: svc.URL}
+		containers := state.Of(s.Project, svc.Name)
+		for _, c := range containers {
+			one.State, one.Health, one.ImageID = c.State, c.Health, c.ImageID
+			one.Restarts += restarts[c.ID]
+		}
+		switch {
+		case svc.Replicas == 0, one.State == "running" && (one.Health == "" || one.Health == "healthy"),
+			svc.Job && one.State == "exited" && containers[0].ExitCode == 0:
+			good++
+		case one.State == "running" && one.Health == "starting", one.State == "created":
+			starting++
+		default:
+			down++
+		}
+		out.Services = append(out.Services, one)
+	}
+	out.State = summarize(slices.Contains(state.Stopped, s.Name), good, starting, down)
+	return out
+}
+
+func summarize(stopped bool, good, starting, down int) stacks.Health {
+	switch {
+	case stopped:
+		return stacks.Stopped
+	case down == 0 && starting == 0:
+		return stacks.Healthy
+	case down == 0:
+		return stacks.Starting
+	case good+starting == 0:
+		return stacks.Broken
+	}
+	return stacks.Degraded
+}
+
+// SetStopped remembers that the admin stopped or started a stack, so that apply
+// and status respect it.
+func (p *Provisioner) SetStopped(stack string, stopped bool) error {
+	m, err := p.readMemory()
+	if err != nil {
+		return err
+	}
+	m.Stopped = slices.DeleteFunc(m.Stopped, func(s string) bool { return s == stack })
+	if stopped {
+		m.Stopped = append(m.Stopped, stack)
+		slices.Sort(m.Stopped)
+	}
+	return p.writeMemory(m)
+}
+
+// Applied gives the stacks and services of the last apply: stack -> services.
+func (p *Provisioner) Applied() (map[string][]string, error) {
+	var a applied
+	if err := readJSON(p.appliedPath(), &a); err != nil {
+		return nil, err
+	}
+	out := map[string][]string{}
+	for _, s := range a.Stacks {
+		for _, svc := range s.Services {
+			out[s.Name] = append(out[s.Name], svc.Name)
+		}
+	}
+	return out, nil
+}

@@ -1,0 +1,229 @@
+package provision
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/croft-sh/croft/stacks"
+)
+
+// The state directory. Every file is replaced whole by WriteFile, so a reader
+// sees the old text or the new one, never half of it.
+
+func (p *Provisioner) liveDir(stack string) string { return filepath.Join(p.StateDir, "live", stack) }
+
+func (p *Provisioner) readLock() (stacks.Lock, error) {
+	var lock stacks.Lock
+	err := readJSON(filepath.Join(p.StateDir, "lock.json"), &lock)
+	return lock, err
+}
+
+func (p *Provisioner) writeLock(lock stacks.Lock) error {
+	return p.writeJSON(filepath.Join(p.StateDir, "lock.json"), lock)
+}
+
+// memory is what croft remembers between applies and nobody else knows.
+type memory struct {
+	Reloaded map[string]string `json:"reloaded"` // "stack/service" -> hash last reloaded
+	Stopped  []string          `json:"stopped"`  // stacks the admin stopped
+}
+
+func (p *Provisioner) readMemory() (memory, error) {
+	m := memory{}
+	err := readJSON(filepath.Join(p.StateDir, "memory.json"), &m)
+	if m.Reloaded == nil {
+		m.Reloaded = map[string]string{}
+	}
+	return m, err
+}
+
+func (p *Provisioner) writeMemory(m memory) error {
+	return p.writeJSON(filepath.Join(p.StateDir, "memory.json"), m)
+}
+
+func readJSON(path string, into any) error {
+	raw, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("%s is damaged: %w", path, err)
+	}
+	return nil
+}
+
+func (p *Provisioner) writeJSON(path string, v any) error {
+	raw, err := json.MarshalIndent(v, "", "  ")
+	if err != nil {
+		return err
+	}
+	return p.WriteFile(path, append(raw, '\n'), 0o600)
+}
+
+// readLive adds what is written on disk to an observed state.
+func (p *Provisioner) readLive(state *stacks.State) error {
+	state.Live = map[string]map[string]string{}
+	state.LiveCompose = map[string][]byte{}
+	root := filepath.Join(p.StateDir, "live")
+	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			if errors.Is(err, fs.ErrNotExist) {
+				return nil
+			}
+			return err
+		}
+		if !entry.Type().IsRegular() {
+			return nil
+		}
+		rel, err := filepath.Rel(root, path)
+		if err != nil {
+			return err
+		}
+		stack, file, ok := strings.Cut(filepath.ToSlash(rel), "/")
+		if !ok {
+			return nil
+		}
+		raw, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		if state.Live[stack] == nil {
+			state.Live[stack] = map[string]string{}
+		}
+		sum := sha256.Sum256(raw)
+		state.Live[stack][file] = hex.EncodeToString(sum[:])
+		if file == stacks.ComposeFile {
+			state.LiveCompose[stack] = raw
+		}
+		return nil
+	})
+	return err
+}
+
+// writeStack brings live/<stack> to what was rendered. Directories keep their
+// inode, because containers mount them. Killed between two files, the next plan
+// sees the difference and writes the rest.
+func (p *Provisioner) writeStack(s stacks.RenderedStack) error {
+	dir := p.liveDir(s.Name)
+	wanted := map[string]bool{}
+	for _, f := range s.Files {
+		wanted[f.Path] = true
+		path := filepath.Join(dir, filepath.FromSlash(f.Path))
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if old, err := os.ReadFile(path); err == nil && string(old) == string(f.Content) {
+			continue
+		}
+		if err := p.WriteFile(path, f.Content, fs.FileMode(f.Mode)); err != nil {
+			return err
+		}
+	}
+	var stale []string
+	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		rel, err := filepath.Rel(dir, path)
+		if err == nil && !wanted[filepath.ToSlash(rel)] {
+			stale = append(stale, path)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for _, path := range stale {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+// History gives the revisions, newest first.
+func (p *Provisioner) History() ([]Revision, error) {
+	entries, err := os.ReadDir(filepath.Join(p.StateDir, "revisions"))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var out []Revision
+	for _, e := range entries {
+		if _, err := strconv.Atoi(e.Name()); err != nil {
+			continue
+		}
+		var rev Revision
+		if err := readJSON(filepath.Join(p.StateDir, "revisions", e.Name(), "result.json"), &rev); err != nil {
+			return nil, err
+		}
+		if rev.Number != 0 { // without a result it was interrupted; the journal tells
+			out = append(out, rev)
+		}
+	}
+	slices.SortFunc(out, func(a, b Revision) int { return b.Number - a.Number })
+	return out, nil
+}
+
+// nextRevision is one more than the highest number ever used.
+func (p *Provisioner) nextRevision() (int, error) {
+	entries, err := os.ReadDir(filepath.Join(p.StateDir, "revisions"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return 0, err
+	}
+	next := 1
+	for _, e := range entries {
+		if n, err := strconv.Atoi(e.Name()); err == nil && n >= next {
+			next = n + 1
+		}
+	}
+	return next, nil
+}
+
+// beginRevision keeps what is about to be applied: inputs, rendered files, plan.
+// It is complete on disk before the machine is touched.
+func (p *Provisioner) beginRevision(n int, prep Prepared, inputs map[string][]byte) error {
+	dir := filepath.Join(p.StateDir, "revisions", strconv.Itoa(n))
+	write := func(path string, data []byte) error {
+		full := filepath.Join(dir, filepath.FromSlash(path))
+		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+			return err
+		}
+		return p.WriteFile(full, data, 0o600)
+	}
+	for path, data := range inputs {
+		if err := write("inputs/"+path, data); err != nil {
+			return err
+		}
+	}
+	for _, s := range prep.Rendered.Stacks {
+		for _, f := range s.Files {
+			if err := write("files/"+s.Name+"/"+f.Path, f.Content); err != nil {
+				return err
+			}
+		}
+	}
+	raw, err := json.MarshalIndent(prep.Plan, "", "  ")
+	if err != nil {
+		return err
+	}
+	return write("plan.json", raw)
+}
+
+func (p *Provisioner) endRevision(rev Revision) error {
+	return p.writeJSON(filepath.Join(p.StateDir, "revisions", strconv.Itoa(rev.Number), "result.json"), rev)
+}
