@@ -3,6 +3,7 @@ package stacks
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -150,7 +151,7 @@ func (m *mappingFiles) environment(p *types.Project, name string, s *types.Servi
 		return "", false
 	}
 	for _, f := range s.EnvFiles {
-		m.read("services."+name+".env_file", f.Path, f.Format, f.Required, vars, lookup)
+		m.read("services."+name+".env_file", f.Path, f.Format, bool(f.Required), vars, lookup)
 	}
 	s.Environment = vars.ToMappingWithEquals().OverrideBy(given)
 	s.EnvFiles = nil
@@ -196,6 +197,9 @@ func (m *mappingFiles) read(at, file, format string, required bool, vars types.M
 	}
 	err = func() (err error) {
 		defer recoverTo(&err)
+		if format == "raw" {
+			return rawVariables(f.Content, vars, lookup)
+		}
 		return dotenv.ParseWithFormat(bytes.NewReader(f.Content), rel, vars, lookup, format)
 	}()
 	if err != nil {
@@ -203,4 +207,26 @@ func (m *mappingFiles) read(at, file, format string, required bool, vars types.M
 		p.Subject = at
 		m.problems = append(m.problems, p)
 	}
+}
+
+// rawVariables is the format raw of docker compose: what is behind the first =
+// is the value, quotes and dollar signs included.
+func rawVariables(content []byte, vars types.Mapping, lookup dotenv.LookupFn) error {
+	for i, line := range strings.Split(string(bytes.TrimPrefix(content, []byte("\ufeff"))), "\n") {
+		line = strings.TrimLeft(strings.TrimSuffix(line, "\r"), " \t")
+		if line == "" || line[0] == '#' {
+			continue
+		}
+		key, value, ok := strings.Cut(line, "=")
+		if key == "" || strings.ContainsAny(key, " \t") {
+			return fmt.Errorf("line %d: no name of a variable", i+1)
+		}
+		if !ok {
+			if value, ok = lookup(key); !ok {
+				continue
+			}
+		}
+		vars[key] = value
+	}
+	return nil
 }

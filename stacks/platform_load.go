@@ -212,7 +212,9 @@ func (c *platformCheck) storage(p Platform) {
 }
 
 // within tells whether a clean slash path is dir or lies below it.
-func within(dir, p string) bool { return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/") }
+func within(dir, p string) bool {
+	return p == dir || strings.HasPrefix(p, strings.TrimSuffix(dir, "/")+"/")
+}
 
 const stackNamePattern = `^[a-z][a-z0-9-]{0,29}$`
 

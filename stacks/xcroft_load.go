@@ -110,13 +110,21 @@ func (l *locator) add(f yamlFile) {
 	l.index = append(l.index, x)
 }
 
+// exact gives the place of a path, in the first file that has it.
+func (l *locator) exact(path string) (string, Position, bool) {
+	for i, x := range l.index {
+		if p, ok := x[path]; ok {
+			return l.files[i].name, p, true
+		}
+	}
+	return "", Position{}, false
+}
+
 // find gives the best place for a path: exact in any file, else the nearest
 // thing around it in the Compose file.
 func (l *locator) find(path string) (string, Position) {
-	for i, x := range l.index {
-		if p, ok := x[path]; ok {
-			return l.files[i].name, p
-		}
+	if file, pos, ok := l.exact(path); ok {
+		return file, pos
 	}
 	for i, x := range l.index {
 		if p, ok := x.Find(path); ok {
