@@ -93,6 +93,10 @@ type VolumeSpec struct {
 	Owner string `yaml:"owner,omitempty" json:"owner,omitempty" jsonschema:"pattern=^[0-9]+:[0-9]+$" jsonschema_description:"uid:gid of the directory when it is made."`
 }
 
+// SharedKinds names the networks that croft makes between a stack and those
+// that serve it; an address may be asked for on them too.
+func SharedKinds() []string { return []string{"front", "metrics", "postgres", "valkey"} }
+
 // AddressSpec asks for a fixed address of a service on one of its networks.
 type AddressSpec struct {
 	Service string `yaml:"service" json:"service"`

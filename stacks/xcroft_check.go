@@ -188,8 +188,8 @@ func (c *xCheck) references() {
 	for _, n := range slices.Sorted(maps.Keys(x.Addresses)) {
 		a := x.Addresses[n]
 		c.service("addresses."+n+".service", a.Service)
-		if _, ok := c.project.Networks[a.Network]; !ok && a.Network != "front" {
-			c.add("addresses."+n+".network", fmt.Sprintf("no network is called %q", a.Network), meant(a.Network, append(c.project.NetworkNames(), "front")))
+		if _, ok := c.project.Networks[a.Network]; !ok && !slices.Contains(SharedKinds(), a.Network) {
+			c.add("addresses."+n+".network", fmt.Sprintf("no network is called %q", a.Network), meant(a.Network, append(c.project.NetworkNames(), SharedKinds()...)))
 		}
 	}
 	for i, s := range x.Setup {
