@@ -5,17 +5,18 @@ import (
 	"strings"
 )
 
-// nearest gives the known word that a mistyped one most likely means, or "".
+// nearest gives the known word that a mistyped one most likely means, or "":
+// one slip first, then a beginning, then up to three slips.
 func nearest(word string, known []string) string {
 	best, least := "", 4
 	for _, k := range known {
 		d := distance(strings.ToLower(word), strings.ToLower(k))
-		// Short words are near to everything: at least a part must be the same.
-		if d < least && d < max(len(word), len(k))/2+1 {
+		// Short words are near to everything: half of it must be the same.
+		if d < least && 2*d <= max(len(word), len(k))+1 {
 			best, least = k, d
 		}
 	}
-	if best != "" {
+	if least <= 1 {
 		return best
 	}
 	for _, k := range known {
@@ -23,7 +24,7 @@ func nearest(word string, known []string) string {
 			return k
 		}
 	}
-	return ""
+	return best
 }
 
 // meant is the hint for a word nobody knows.

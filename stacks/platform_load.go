@@ -160,7 +160,7 @@ func (c *platformCheck) all(p Platform) {
 
 func (c *platformCheck) domain(p Platform) {
 	switch {
-	case p.Domain == "" && p.Expose == ExposeLoopback:
+	case p.Domain == "" && p.Expose != ExposeLAN && p.Expose != ExposeTunnel:
 	case p.Domain == "":
 		c.add("domain", "a domain is needed with expose: "+string(p.Expose), "domain: example.com, or expose: loopback")
 	case !isDomain(p.Domain):
@@ -179,7 +179,7 @@ func (c *platformCheck) storage(p Platform) {
 	}
 	for _, r := range roots {
 		key := "storage." + r.key
-		if _, written := c.index[key]; !written && !isStackName(p.Name) {
+		if r.dir == "/srv/croft/"+p.Name+"/"+r.key && !isStackName(p.Name) {
 			continue // a default made from a name that is refused already
 		}
 		switch {

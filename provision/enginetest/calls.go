@@ -1,0 +1,255 @@
+package enginetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"sort"
+	"strings"
+	"time"
+
+	"github.com/croft-sh/croft/provision"
+	"github.com/croft-sh/croft/stacks"
+)
+
+const projectLabel = "com.docker.compose.project"
+
+// Observe gives what belongs to the platform.
+func (f *Fake) Observe(ctx context.Context, platform string) (stacks.State, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.called(ctx, "observe", platform); err != nil {
+		return stacks.State{}, err
+	}
+	s := stacks.State{Engine: "fake", Images: map[string]string{}}
+	for ref, id := range f.images {
+		s.Images[ref] = id
+	}
+	for _, b := range f.containers {
+		if belongs(platform, b.Project, b.Labels) {
+			s.Containers = append(s.Containers, b.shown())
+		}
+	}
+	for _, n := range f.networks {
+		if belongs(platform, n.Labels[projectLabel], n.Labels) {
+			s.Networks = append(s.Networks, n)
+		}
+	}
+	for _, v := range f.volumes {
+		if belongs(platform, v.Labels[projectLabel], v.Labels) || strings.HasPrefix(v.Name, platform+"-") {
+			s.Volumes = append(s.Volumes, v)
+		}
+	}
+	sort.Slice(s.Containers, func(i, j int) bool { return s.Containers[i].Name < s.Containers[j].Name })
+	sort.Slice(s.Networks, func(i, j int) bool { return s.Networks[i].Name < s.Networks[j].Name })
+	sort.Slice(s.Volumes, func(i, j int) bool { return s.Volumes[i].Name < s.Volumes[j].Name })
+	return s, nil
+}
+
+func belongs(platform, project string, labels map[string]string) bool {
+	if p := labels[stacks.LabelPlatform]; p != "" {
+		return p == platform
+	}
+	return strings.HasPrefix(project, platform+"-")
+}
+
+// Pull makes references present, but for those the registry does not have.
+func (f *Fake) Pull(ctx context.Context, refs []string, ev stacks.Events) error {
+	var errs []error
+	for _, ref := range refs {
+		f.mu.Lock()
+		_, present := f.images[normal(ref)]
+		err := f.called(ctx, "pull", ref)
+		if err == nil && !present && f.unknown[normal(ref)] {
+			err = fmt.Errorf("pull image %s: manifest unknown", ref)
+		}
+		f.mu.Unlock()
+		if err == nil && !present {
+			f.AddImage(ref)
+			emit(ev, stacks.Event{Phase: "pull", State: stacks.Done, Message: ref})
+		}
+		errs = append(errs, err)
+	}
+	return errors.Join(errs...)
+}
+
+// Remove removes containers; volumes stay.
+func (f *Fake) Remove(ctx context.Context, ids []string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		b := f.containers[id]
+		if b == nil {
+			continue
+		}
+		if err := f.called(ctx, "remove", b.Name); err != nil {
+			return err
+		}
+		delete(f.containers, id)
+	}
+	return nil
+}
+
+// CreateNetwork makes a network or finds the same.
+func (f *Fake) CreateNetwork(ctx context.Context, platform string, n stacks.SharedNetwork) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.called(ctx, "create-network", n.Name); err != nil {
+		return err
+	}
+	if have, ok := f.networks[n.Name]; ok {
+		if have.Subnet != n.Subnet || f.internal[n.Name] != n.Internal {
+			return fmt.Errorf("create network %s: it exists with subnet %s, wanted is %s", n.Name, have.Subnet, n.Subnet)
+		}
+		return nil
+	}
+	f.internal[n.Name] = n.Internal
+	f.networks[n.Name] = stacks.Network{ID: f.id(n.Name), Name: n.Name, Subnet: n.Subnet, Labels: map[string]string{
+		stacks.LabelPlatform: platform, stacks.LabelNetwork: n.Key, stacks.LabelSubnet: n.Subnet,
+	}}
+	return nil
+}
+
+// RemoveNetwork removes a network no running container is on.
+func (f *Fake) RemoveNetwork(ctx context.Context, name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.called(ctx, "remove-network", name); err != nil {
+		return err
+	}
+	for _, b := range f.containers {
+		if b.Running() && slices.Contains(b.Networks, name) {
+			return fmt.Errorf("remove network %s: it has active endpoints (%s)", name, b.Name)
+		}
+	}
+	delete(f.networks, name)
+	return nil
+}
+
+// Connect joins a container to a network.
+func (f *Fake) Connect(ctx context.Context, network, containerID string, aliases []string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b, err := f.box(containerID)
+	if err != nil {
+		return err
+	}
+	if err := f.called(ctx, "connect", network, b.Name, strings.Join(aliases, ",")); err != nil {
+		return err
+	}
+	if _, ok := f.networks[network]; !ok {
+		return fmt.Errorf("join container %s to network %s: network not found", b.Name, network)
+	}
+	if !slices.Contains(b.Networks, network) {
+		b.Networks = append(b.Networks, network)
+		b.aliases[network] = append([]string(nil), aliases...)
+	}
+	return nil
+}
+
+func (f *Fake) box(id string) (*box, error) {
+	if b := f.containers[id]; b != nil {
+		return b, nil
+	}
+	for _, b := range f.containers {
+		if b.Name == id {
+			return b, nil
+		}
+	}
+	return nil, fmt.Errorf("no such container: %s", id)
+}
+
+// Inspect gives containers in detail.
+func (f *Fake) Inspect(ctx context.Context, ids []string) ([]provision.Inspected, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.called(ctx, "inspect"); err != nil {
+		return nil, err
+	}
+	out := make([]provision.Inspected, len(ids))
+	for i, id := range ids {
+		b, err := f.box(id)
+		if err != nil {
+			out[i] = provision.Inspected{ID: id, State: "gone"}
+			continue
+		}
+		out[i] = provision.Inspected{
+			ID: b.ID, State: b.State, Health: b.Health, ExitCode: b.ExitCode, Restarts: b.behaves.Restarts,
+			StartedAt: b.started, Error: b.fail, HealthLog: b.behaves.HealthLog,
+		}
+	}
+	return out, nil
+}
+
+// Exec does what the behaviour says, or nothing with success.
+func (f *Fake) Exec(ctx context.Context, id string, cmd []string, stdin io.Reader) (provision.ExecResult, error) {
+	var in []byte
+	if stdin != nil {
+		var err error
+		if in, err = io.ReadAll(stdin); err != nil {
+			return provision.ExecResult{}, err
+		}
+	}
+	f.mu.Lock()
+	b, err := f.box(id)
+	if err == nil {
+		err = f.called(ctx, append([]string{"exec", b.Name}, cmd...)...)
+	}
+	if err == nil && !b.Running() {
+		err = fmt.Errorf("container %s is not running", b.Name)
+	}
+	f.mu.Unlock()
+	if err != nil {
+		return provision.ExecResult{}, err
+	}
+	if b.behaves.Exec == nil {
+		return provision.ExecResult{}, nil
+	}
+	return b.behaves.Exec(cmd, string(in)), nil
+}
+
+// Signal notes the signal.
+func (f *Fake) Signal(ctx context.Context, id, signal string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b, err := f.box(id)
+	if err != nil {
+		return err
+	}
+	if err := f.called(ctx, "signal", b.Name, signal); err != nil {
+		return err
+	}
+	if !b.Running() {
+		return fmt.Errorf("container %s is not running", b.Name)
+	}
+	b.signals = append(b.signals, signal)
+	return nil
+}
+
+// Tail gives the last lines of the behaviour's log.
+func (f *Fake) Tail(ctx context.Context, id string, lines int) (string, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b, err := f.box(id)
+	if err != nil {
+		return "", err
+	}
+	if err := f.called(ctx, "tail", b.Name); err != nil {
+		return "", err
+	}
+	all := strings.SplitAfter(strings.TrimSuffix(b.behaves.Logs, "\n")+"\n", "\n")
+	all = all[:len(all)-1]
+	if lines > 0 && len(all) > lines {
+		all = all[len(all)-lines:]
+	}
+	return strings.Join(all, ""), nil
+}
+
+func emit(ev stacks.Events, e stacks.Event) {
+	if ev != nil {
+		e.At = time.Now()
+		ev(e)
+	}
+}
