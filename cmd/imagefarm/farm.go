@@ -136,7 +136,7 @@ func (f *Farm) buildAll(ctx context.Context, work []Entry) error {
 	for _, e := range o.pending {
 		err = errors.Join(err, fmt.Errorf("%s was not made", e.Reference()))
 	}
-	return err
+	return errors.Join(err, forgetLayers(ctx, debs))
 }
 
 // debianReady is the name under which the Debian layer counts as done.

@@ -89,12 +89,15 @@ func listCommand() *cobra.Command {
 				return err
 			}
 			rows := f.rows()
-			if output == "json" {
+			switch output {
+			case "table":
+				return writeTable(cmd.OutOrStdout(), rows)
+			case "json":
 				enc := json.NewEncoder(cmd.OutOrStdout())
 				enc.SetIndent("", "  ")
 				return enc.Encode(rows)
 			}
-			return writeTable(cmd.OutOrStdout(), rows)
+			return fmt.Errorf("no output form %q: there are table and json", output)
 		},
 	}
 	cmd.Flags().StringVarP(&output, "output", "o", "table", "table or json")
@@ -103,9 +106,10 @@ func listCommand() *cobra.Command {
 
 func cleanCommand() *cobra.Command {
 	return &cobra.Command{
-		Use:     "clean",
-		Short:   "Remove the farm's images, and no others",
-		Long:    "Remove every image that carries the farm's label. The cache stays.",
+		Use:   "clean",
+		Short: "Remove the farm's images, and no others",
+		Long: `Remove the catalogue's references from images that carry the farm's label, and
+the images unless they are in use or have other names. The cache stays.`,
 		Example: "  imagefarm clean",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

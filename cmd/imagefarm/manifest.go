@@ -23,6 +23,7 @@ type Program struct {
 	Sum     string // h1: of the module's zip, so that the key needs no network
 	Package string
 	Tags    string
+	Stamp   []string // linker's -X, so that the program tells its own version
 
 	Own     string   // directory below cmd/imagefarm
 	Depends []string // modules of our go.mod the own program imports
@@ -63,6 +64,7 @@ type Entry struct {
 	Links     map[string]string // path in the image -> target
 	Dirs      []Directory
 	Account   Account
+	Stop      string   // the signal that stops it well; commit takes it from the container only
 	Configure []string // Dockerfile instructions for the image's configuration
 }
 
@@ -73,6 +75,8 @@ func (e Entry) Reference() string { return e.Repository + ":" + e.Tag }
 // them the build takes several times as long.
 const prometheusTags = "netgo,remove_all_sd,enable_moby_sd,enable_dns_sd"
 
+const prometheusStamp = "github.com/prometheus/common/version.Version=3.10.0"
+
 // Programs lists every binary, in the order in which they are built.
 func Programs() []Program {
 	return []Program{
@@ -80,13 +84,16 @@ func Programs() []Program {
 		{Name: "socket-proxy", Version: "1", Own: "standin"},
 		{Name: "authelia-shim", Version: "1", Own: "autheliashim", Depends: []string{"go.yaml.in/yaml/v4"}},
 		{Name: "authelia", Version: "v4.37.5", Module: "github.com/authelia/authelia/v4", Package: "./cmd/authelia",
-			Sum: "h1:niP82Bn907pT6C8pvfWb0RE+NnbaV5UTI+rjEto1cTU="},
+			Sum: "h1:niP82Bn907pT6C8pvfWb0RE+NnbaV5UTI+rjEto1cTU=",
+			Stamp: []string{"github.com/authelia/authelia/v4/internal/utils.BuildTag=v4.37.5",
+				"github.com/authelia/authelia/v4/internal/utils.BuildState=tagged clean"}},
 		{Name: "promtool", Version: "v0.310.0", Module: "github.com/prometheus/prometheus", Package: "./cmd/promtool",
-			Sum: "h1:iS0Uul/dHjy8ifBnqo3YEOhRxlTOWantRoDWwmIowwA=", Tags: prometheusTags},
+			Sum: "h1:iS0Uul/dHjy8ifBnqo3YEOhRxlTOWantRoDWwmIowwA=", Tags: prometheusTags, Stamp: []string{prometheusStamp}},
 		{Name: "prometheus", Version: "v0.310.0", Module: "github.com/prometheus/prometheus", Package: "./cmd/prometheus",
-			Sum: "h1:iS0Uul/dHjy8ifBnqo3YEOhRxlTOWantRoDWwmIowwA=", Tags: prometheusTags},
+			Sum: "h1:iS0Uul/dHjy8ifBnqo3YEOhRxlTOWantRoDWwmIowwA=", Tags: prometheusTags, Stamp: []string{prometheusStamp}},
 		{Name: "traefik", Version: "v3.6.1", Module: "github.com/traefik/traefik/v3", Package: "./cmd/traefik",
-			Sum: "h1:2V3l5HXe3+9B5mGQ4HAe4lD2sx7PolFWCy6RNUE16SQ="},
+			Sum:   "h1:2V3l5HXe3+9B5mGQ4HAe4lD2sx7PolFWCy6RNUE16SQ=",
+			Stamp: []string{"github.com/traefik/traefik/v3/pkg/version.Version=3.6.1"}},
 		{Name: "amtool", Deb: "prometheus-alertmanager", DebFile: "usr/bin/amtool"},
 		{Name: "alertmanager", Deb: "prometheus-alertmanager", DebFile: "usr/bin/prometheus-alertmanager"},
 		{Name: "node_exporter", Deb: "prometheus-node-exporter", DebFile: "usr/bin/prometheus-node-exporter"},
@@ -115,12 +122,14 @@ func gatewayImages() []Entry {
 	return []Entry{{
 		Name: "traefik", Repository: "traefik", Tag: "v3.7.9", Kind: Real, Tier: "core",
 		Runs: "Traefik", Version: "v3.6.1",
+		Shims:     []string{"without the dashboard's web pages: its API answers"},
 		Binaries:  map[string]string{"/usr/local/bin/traefik": "traefik"},
 		Configure: []string{`ENTRYPOINT ["traefik"]`, `EXPOSE 80`},
 	}, {
 		Name: "socket-proxy", Repository: "wollomatic/socket-proxy", Tag: "1.13.1", Kind: StandIn, Tier: "core",
 		Runs: "our own program in the place of wollomatic's socket-proxy", Version: "1",
-		Binaries:  map[string]string{"/socket-proxy": "socket-proxy", "/healthcheck": "socket-proxy"},
+		Binaries:  map[string]string{"/socket-proxy": "socket-proxy"},
+		Links:     map[string]string{"/healthcheck": "/socket-proxy"},
 		Configure: []string{`ENTRYPOINT ["/socket-proxy"]`, `USER 65534:65534`, `EXPOSE 2375`},
 	}, {
 		Name: "authelia", Repository: "authelia/authelia", Tag: "4.39.20", Kind: Real, Tier: "core",
@@ -128,6 +137,7 @@ func gatewayImages() []Entry {
 		Shims: []string{
 			"the entry point translates the 4.39 configuration to 4.37's and refuses what it does not know",
 			"a proxy in front answers 4.39's /api/authz/forward-auth by way of 4.37's /api/verify",
+			"sessions of users who are disabled, gone or in other groups count as none at once, which 4.37 lacks",
 			"the web pages are the placeholder of the Go module",
 		},
 		Binaries: map[string]string{"/app/authelia": "authelia-shim", "/app/authelia-4.37.5": "authelia"},
@@ -140,11 +150,11 @@ func gatewayImages() []Entry {
 		Name: "nginx", Repository: "nginxinc/nginx-unprivileged", Tag: "1.29.8-alpine", Kind: Real, Tier: "core",
 		Runs: "Debian's nginx", Debian: "nginx", Files: "nginx",
 		Shims:   []string{"our own nginx.conf and an entry point without upstream's templates"},
-		Account: Account{"nginx", 101},
-		Links:   map[string]string{"/var/log/nginx/access.log": "/dev/stdout", "/var/log/nginx/error.log": "/dev/stderr"},
-		Dirs:    []Directory{{Path: "/var/log/nginx", ID: 101, Mode: 0o755}},
+		Account: Account{"nginx", 101}, Stop: "SIGQUIT",
+		Links: map[string]string{"/var/log/nginx/access.log": "/dev/stdout", "/var/log/nginx/error.log": "/dev/stderr"},
+		Dirs:  []Directory{{Path: "/var/log/nginx", ID: 101, Mode: 0o755}},
 		Configure: []string{`ENTRYPOINT ["/docker-entrypoint.sh"]`, `CMD ["nginx", "-g", "daemon off;"]`, `USER 101`,
-			`EXPOSE 8080`, `STOPSIGNAL SIGQUIT`},
+			`EXPOSE 8080`},
 	}}
 }
 
@@ -153,11 +163,11 @@ func dataImages() []Entry {
 		Name: "postgres", Repository: "postgres", Tag: "18.6", Kind: Real, Tier: "core",
 		Runs: "Debian's PostgreSQL", Debian: "postgresql-15", Files: "postgres",
 		Shims:   []string{"our own docker-entrypoint.sh with upstream's variables"},
-		Account: Account{"postgres", 999},
+		Account: Account{"postgres", 999}, Stop: "SIGINT",
 		Dirs: []Directory{{"/var/lib/postgresql", 999, 0o1777}, {"/run/postgresql", 999, 0o3777},
 			{"/docker-entrypoint-initdb.d", 0, 0o755}},
 		Configure: []string{`ENTRYPOINT ["/usr/local/bin/docker-entrypoint.sh"]`, `CMD ["postgres"]`, `EXPOSE 5432`,
-			`STOPSIGNAL SIGINT`, `VOLUME /var/lib/postgresql`, `ENV LANG=C.UTF-8`,
+			`VOLUME /var/lib/postgresql`, `ENV LANG=C.UTF-8`,
 			`ENV PGDATA=/var/lib/postgresql/18/docker`,
 			`ENV PATH=/usr/lib/postgresql/15/bin:/usr/local/bin:/usr/bin:/bin:/usr/sbin:/sbin`},
 	}, {
@@ -180,7 +190,7 @@ func metricsImages() []Entry {
 	return []Entry{{
 		Name: "prometheus", Repository: "prom/prometheus", Tag: "v3.14.0", Kind: Real, Tier: "core",
 		Runs: "Prometheus", Version: "v3.10.0", Files: "prometheus",
-		Shims: []string{"built with file, static, DNS and Docker service discovery only, and without the web pages"},
+		Shims:    []string{"built with file, static, DNS and Docker service discovery only, and without the web pages"},
 		Binaries: map[string]string{"/bin/prometheus": "prometheus", "/bin/promtool": "promtool"},
 		Dirs:     []Directory{{"/prometheus", nobody, 0o777}},
 		Configure: []string{`ENTRYPOINT ["/bin/prometheus"]`,
