@@ -8,20 +8,32 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
+// ours tells whether Compose must not see an entry: x-croft, and version, which
+// it ignores but for a line on its log.
+func ours(k, v *yaml.Node) bool {
+	return k.Value == xKey || k.Value == "version" && v.Kind == yaml.ScalarNode && v.ShortTag() == "!!str"
+}
+
 // withoutXCroft gives the text of a file without its x-croft blocks. Lines stay
 // where they are, so that what Compose says about a line is true.
 func withoutXCroft(f yamlFile) ([]byte, error) {
 	lines := strings.SplitAfter(string(f.text), "\n")
 	for _, doc := range f.docs {
-		k, _ := child(doc, xKey)
-		if k == nil {
-			continue
-		}
-		if !startsLine(lines, doc, k) {
-			return remarshalled(f)
-		}
-		for i := k.Line - 1; i < entryEnd(lines, doc, k); i++ {
-			lines[i] = "\n"
+		left := len(doc.Content) / 2
+		for i := 0; i+1 < len(doc.Content); i += 2 {
+			k := doc.Content[i]
+			if !ours(k, doc.Content[i+1]) {
+				continue
+			}
+			if !startsLine(lines, doc, k) {
+				return remarshalled(f)
+			}
+			for i := k.Line - 1; i < entryEnd(lines, doc, k); i++ {
+				lines[i] = "\n"
+			}
+			if left--; left == 0 {
+				lines[k.Line-1] = "{}\n" // Compose wants a mapping, be it empty
+			}
 		}
 	}
 	out := []byte(strings.Join(lines, ""))
@@ -41,7 +53,7 @@ func sameRest(f yamlFile, out []byte) bool {
 	var before, after []string
 	for _, d := range f.docs {
 		for i := 0; i+1 < len(d.Content); i += 2 {
-			if d.Content[i].Value != xKey {
+			if !ours(d.Content[i], d.Content[i+1]) {
 				before = append(before, d.Content[i].Value)
 			}
 		}
@@ -93,7 +105,7 @@ func remarshalled(f yamlFile) ([]byte, error) {
 		out := *doc
 		out.Content = nil
 		for i := 0; i+1 < len(doc.Content); i += 2 {
-			if doc.Content[i].Value != xKey {
+			if !ours(doc.Content[i], doc.Content[i+1]) {
 				out.Content = append(out.Content, doc.Content[i], doc.Content[i+1])
 			}
 		}

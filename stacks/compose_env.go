@@ -164,7 +164,7 @@ func unsetVariables(f yamlFile, env types.Mapping) Problems {
 			vars := template.ExtractVariables(map[string]any{"": n.Value}, template.DefaultPattern)
 			for _, name := range slices.Sorted(maps.Keys(vars)) {
 				v := vars[name]
-				if _, ok := env[name]; ok || said[name] || v.Required || v.DefaultValue != "" || v.PresenceValue != "" || hasModifier(n.Value, name) {
+				if _, ok := env[name]; ok || name == "" || said[name] || v.Required || v.DefaultValue != "" || v.PresenceValue != "" || hasModifier(n.Value, name) {
 					continue
 				}
 				said[name] = true
@@ -174,7 +174,7 @@ func unsetVariables(f yamlFile, env types.Mapping) Problems {
 			}
 		case yaml.MappingNode:
 			for i := 0; i+1 < len(n.Content); i += 2 {
-				if n.Content[i].Value != xKey || n != f.docs[0] {
+				if n.Content[i].Value != xKey || !slices.Contains(f.docs, n) {
 					look(n.Content[i+1])
 				}
 			}

@@ -2,10 +2,12 @@ package stacks
 
 import (
 	"fmt"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -41,8 +43,9 @@ func (r *references) follow(f yamlFile, dir string) {
 			service, _ := s.(map[string]any)
 			extends, _ := service["extends"].(map[string]any)
 			if file, ok := extends["file"]; ok {
-				if p, ok := r.inside(f.name, "services."+name+".extends.file", dir, file); ok {
-					r.open(p, path.Dir(p))
+				at := "services." + name + ".extends.file"
+				if p, ok := r.inside(f.name, at, dir, file); ok {
+					r.open(f.name, at, p, path.Dir(p))
 				}
 			}
 		}
@@ -70,7 +73,7 @@ func (r *references) include(file, at, dir string, e any) {
 		if base == "" {
 			base = path.Dir(p)
 		}
-		r.open(p, base)
+		r.open(file, at, p, base)
 	}
 	for _, v := range asList(m["env_file"]) {
 		if v == "/dev/null" {
@@ -94,17 +97,13 @@ func asList(v any) []any {
 
 // inside gives the slash path within the stack that a reference means.
 func (r *references) inside(file, at, dir string, v any) (string, bool) {
-	s, ok := v.(string)
-	if !ok {
-		return "", false // Compose says that it must be text
-	}
 	bad := func(message, hint string) (string, bool) {
-		p := r.at.problem(at, message, hint)
-		if p.File != file {
-			p.File, p.Line, p.Column = file, 0, 0
-		}
-		r.problems = append(r.problems, p)
+		r.problems = append(r.problems, r.at.in(file, at, message, hint))
 		return "", false
+	}
+	s, ok := v.(string)
+	if !ok || s == "" {
+		return bad("must be the path of a file", "")
 	}
 	switch {
 	case matches(`^[a-zA-Z][a-zA-Z0-9+.-]*:|^git@`, s):
@@ -123,7 +122,7 @@ func (r *references) inside(file, at, dir string, v any) (string, bool) {
 
 // open parses a file that Compose will read, once for each directory that its
 // paths may be meant from.
-func (r *references) open(p, dir string) {
+func (r *references) open(from, at, p, dir string) {
 	r.wanted[p] = true
 	if r.seen[p+"\x00"+dir] {
 		return
@@ -131,7 +130,8 @@ func (r *references) open(p, dir string) {
 	r.seen[p+"\x00"+dir] = true
 	file, ok := r.files[p]
 	if !ok {
-		return // Compose says that it is missing
+		r.problems = append(r.problems, r.at.in(from, at, "no file "+p+" in this stack", meant(p, slices.Collect(maps.Keys(r.files)))))
+		return
 	}
 	f, ps := parseYAML(path.Join(r.root, p), file.Content)
 	r.problems = append(r.problems, ps...)

@@ -12,7 +12,7 @@ func nearest(word string, known []string) string {
 	for _, k := range known {
 		d := distance(strings.ToLower(word), strings.ToLower(k))
 		// Short words are near to everything: half of it must be the same.
-		if d < least && 2*d <= max(len(word), len(k))+1 {
+		if d < least && 2*d <= max(len(word), len(k)) {
 			best, least = k, d
 		}
 	}
@@ -40,24 +40,29 @@ func meant(word string, known []string) string {
 	return "known here: " + strings.Join(known, ", ")
 }
 
-// distance is Levenshtein's, in bytes; long words are cut, they are no typo.
+// distance is Levenshtein's, in bytes, with two letters the wrong way round as
+// one slip; long words are cut, they are no typo.
 func distance(a, b string) int {
 	a, b = a[:min(len(a), 64)], b[:min(len(b), 64)]
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
+	rows := make([][]int, len(a)+1)
+	for i := range rows {
+		rows[i] = make([]int, len(b)+1)
+		rows[i][0] = i
 	}
-	for i := range len(a) {
-		diagonal := row[0]
-		row[0] = i + 1
-		for j := range len(b) {
-			cost := diagonal
-			if a[i] != b[j] {
-				cost++
+	for j := range rows[0] {
+		rows[0][j] = j
+	}
+	for i := 1; i <= len(a); i++ {
+		for j := 1; j <= len(b); j++ {
+			slip := 1
+			if a[i-1] == b[j-1] {
+				slip = 0
 			}
-			diagonal = row[j+1]
-			row[j+1] = min(cost, row[j+1]+1, row[j]+1)
+			rows[i][j] = min(rows[i-1][j-1]+slip, rows[i-1][j]+1, rows[i][j-1]+1)
+			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
+				rows[i][j] = min(rows[i][j], rows[i-2][j-2]+1)
+			}
 		}
 	}
-	return row[len(b)]
+	return rows[len(a)][len(b)]
 }

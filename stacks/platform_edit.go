@@ -137,8 +137,9 @@ func EditPlatform(old []byte, p Platform) ([]byte, error) {
 		}
 	}
 	// A way of writing that lines do not follow, as one {} around everything:
-	// the whole file is written anew from its nodes, with its comments.
-	text, err := encode(root, 2)
+	// the whole file is written anew from its nodes, with its comments, and
+	// without anchors: what one stood at may be gone.
+	text, err := encode(writtenOut(root), 2)
 	if err != nil {
 		return nil, err
 	}
@@ -147,6 +148,17 @@ func EditPlatform(old []byte, p Platform) ([]byte, error) {
 
 // errNotLines says that an entry is not made of whole lines.
 var errNotLines = errors.New("not made of whole lines")
+
+// writtenOut copies a tree with every alias replaced by what it means.
+func writtenOut(n *yaml.Node) *yaml.Node {
+	out := *resolve(n)
+	out.Anchor = ""
+	out.Content = nil
+	for _, c := range resolve(n).Content {
+		out.Content = append(out.Content, writtenOut(c))
+	}
+	return &out
+}
 
 // encode writes a node as a document.
 func encode(n *yaml.Node, indent int) ([]byte, error) {

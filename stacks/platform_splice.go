@@ -14,6 +14,7 @@ type platformEdit struct {
 	lines   []string
 	eol     string
 	root    *yaml.Node
+	was     *yaml.Node // the root as it was read: where entries begin and end
 	splices []splice
 	failed  error
 }
@@ -25,11 +26,18 @@ type splice struct {
 }
 
 func newPlatformEdit(f yamlFile, root *yaml.Node) *platformEdit {
-	e := &platformEdit{root: root, eol: "\n", lines: strings.SplitAfter(string(f.text), "\n")}
+	e := &platformEdit{root: root, was: shallow(root), eol: "\n", lines: strings.SplitAfter(string(f.text), "\n")}
 	if strings.HasSuffix(e.lines[0], "\r\n") {
 		e.eol = "\r\n"
 	}
 	return e
+}
+
+// shallow copies a mapping, so that its entries can be changed in one of the two.
+func shallow(m *yaml.Node) *yaml.Node {
+	out := *m
+	out.Content = slices.Clone(m.Content)
+	return &out
 }
 
 // change makes the file mean p instead of was.
@@ -74,10 +82,9 @@ func owned(v *yaml.Node) *yaml.Node {
 	if v.Kind != yaml.AliasNode {
 		return v
 	}
-	out := *v.Alias
+	out := shallow(v.Alias)
 	out.Anchor = ""
-	out.Content = slices.Clone(v.Alias.Content)
-	return &out
+	return out
 }
 
 // put sets, adds or (nil) removes an entry of a mapping.
@@ -121,10 +128,10 @@ func (e *platformEdit) top(key string, change func(*yaml.Node) *yaml.Node) {
 	to := change(v)
 	switch {
 	case k != nil && to == nil:
-		from, end := e.span(e.root, k)
+		from, end := e.span(e.was, k)
 		e.splices = append(e.splices, splice{from, end, ""})
 	case k != nil:
-		from, end := e.span(e.root, k)
+		from, end := e.span(e.was, k)
 		e.splices = append(e.splices, splice{from, end, e.entry(k, to, 0)})
 	case to != nil:
 		at := e.place(key)
@@ -140,7 +147,7 @@ func (e *platformEdit) place(key string) int {
 	at := 0
 	for _, before := range order[:slices.Index(order, key)] {
 		if k, _ := child(e.root, before); k != nil && k.Line > 0 {
-			_, end := e.span(e.root, k)
+			_, end := e.span(e.was, k)
 			at = max(at, end)
 		}
 	}
@@ -186,17 +193,17 @@ func (e *platformEdit) stacks(was, p Platform) {
 		})
 		return
 	}
-	column := v.Content[0].Column - 1
-	_, end := e.span(v, v.Content[len(v.Content)-2])
+	column, before := v.Content[0].Column-1, shallow(v)
+	_, end := e.span(before, v.Content[len(v.Content)-2])
 	edit(v, func(k, to *yaml.Node, name string) {
 		switch {
 		case k == nil && to != nil:
 			e.splices = append(e.splices, splice{end, end, e.entry(&yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: name}, to, column)})
 		case k != nil && to == nil:
-			from, end := e.span(v, k)
+			from, end := e.span(before, k)
 			e.splices = append(e.splices, splice{from, end, ""})
 		case k != nil:
-			from, end := e.span(v, k)
+			from, end := e.span(before, k)
 			e.splices = append(e.splices, splice{from, end, e.entry(k, to, column)})
 		}
 	})
@@ -258,9 +265,9 @@ func (e *platformEdit) ending(m, k *yaml.Node) int {
 		return k.Line
 	}
 	end := entryEnd(e.lines, m, k)
-	if m != e.root {
-		if top, _ := child(e.root, "stacks"); top != nil {
-			end = min(end, entryEnd(e.lines, e.root, top))
+	if m != e.was {
+		if top, _ := child(e.was, "stacks"); top != nil {
+			end = min(end, entryEnd(e.lines, e.was, top))
 		}
 	}
 	return end

@@ -127,7 +127,8 @@ func (c *xCheck) secrets() {
 func (c *xCheck) routes() {
 	for _, n := range slices.Sorted(maps.Keys(c.x.Routes)) {
 		r, path := c.x.Routes[n], "routes."+n
-		if r.Host != "@" && !isLabel(r.Host) {
+		_, _, written := c.at.exact(xKey + "." + path + ".host") // a missing one is told already
+		if written && r.Host != "@" && !isLabel(r.Host) {
 			c.add(path+".host", fmt.Sprintf("%q is not one label of an address", r.Host), "as in git, or \"@\" for the domain itself")
 		}
 		c.path(path+".probe", r.Probe)

@@ -137,6 +137,18 @@ func (l *locator) find(path string) (string, Position) {
 	return l.files[0].name, Position{1, 1}
 }
 
+// in makes an error at the place of a path in one of the files.
+func (l *locator) in(file, path, message, hint string) Problem {
+	p := Problem{Severity: SeverityError, File: file, Subject: path, Message: message, Hint: hint}
+	for i, f := range l.files {
+		if f.name == file {
+			pos, _ := l.index[i].Find(path)
+			p.Line, p.Column = pos.Line, pos.Column
+		}
+	}
+	return p
+}
+
 // problem makes an error at the place of a path.
 func (l *locator) problem(path, message, hint string) Problem {
 	file, pos := l.find(path)

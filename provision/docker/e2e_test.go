@@ -59,7 +59,8 @@ func dial(t *testing.T) *Engine {
 	return e
 }
 
-// images are those this run made: reference -> done.
+// images are those this run made, by reference or ID. They are removed when
+// all containers are gone: one in use would lose its tag and stay.
 var images sync.Map
 
 func TestMain(m *testing.M) {
@@ -67,7 +68,8 @@ func TestMain(m *testing.M) {
 	e, err := Dial(context.Background())
 	if err == nil {
 		images.Range(func(ref, _ any) bool {
-			_, _ = e.api.ImageRemove(context.Background(), ref.(string), client.ImageRemoveOptions{Force: true})
+			_, _ = e.api.ImageRemove(context.Background(), ref.(string),
+				client.ImageRemoveOptions{Force: true, PruneChildren: true})
 			return true
 		})
 		_ = e.Close()

@@ -153,9 +153,7 @@ func TestUpReplacesWhenATagMoved(t *testing.T) {
 	text := fmt.Sprintf("services:\n  web: {image: %q, network_mode: none}\n", ref)
 	b.up(text, "web")
 	old := b.container("web")
-	t.Cleanup(func() {
-		_, _ = b.api.ImageRemove(context.Background(), old.ImageID, client.ImageRemoveOptions{Force: true})
-	})
+	images.Store(old.ImageID, true)
 	importImage(t, b.Engine, ref, "moved")
 	state, err := b.Observe(t.Context(), b.platform)
 	if err != nil || state.Images[ref] == old.ImageID || state.Of(b.project, "web")[0].ImageID != old.ImageID {
@@ -214,9 +212,7 @@ func TestUpBuilds(t *testing.T) {
 	image := b.project + "-built"
 	write(t, b.dir, "ctx/Dockerfile", "FROM "+testImage(t, b.Engine, "1")+"\nCOPY word /word\n")
 	write(t, b.dir, "ctx/word", "x")
-	t.Cleanup(func() {
-		_, _ = b.api.ImageRemove(context.Background(), image, client.ImageRemoveOptions{Force: true})
-	})
+	images.Store(image, true)
 	text := "services:\n  built: {build: ./ctx, network_mode: none}\n"
 	b.up(text, "built")
 	if c := b.container("built"); !c.Running() {

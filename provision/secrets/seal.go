@@ -18,11 +18,16 @@ import (
 
 const fileKeySize = 32
 
+// veiled holds something that must not be printed. Printers call no methods on
+// unexported fields and follow pointers below them; of a function they print the
+// address.
+type veiled[T any] func() T
+
+func veil[T any](v T) veiled[T] { return func() T { return v } }
+
 // keys are what the file key gives: one for values, one for the MAC.
 type keys struct {
-	file  []byte
-	value []byte
-	mac   []byte
+	file, value, mac veiled[[]byte]
 }
 
 func newFileKey() (keys, error) {
@@ -40,7 +45,7 @@ func deriveKeys(file []byte) (keys, error) {
 	if err != nil {
 		return keys{}, err
 	}
-	return keys{file: file, value: value, mac: mac}, nil
+	return keys{file: veil(file), value: veil(value), mac: veil(mac)}, nil
 }
 
 // wrapKey encrypts the file key to every recipient.
@@ -87,7 +92,7 @@ func unwrapKey(wrapped []byte, id age.Identity) (keys, error) {
 
 // seal binds a value to its name. 24 random bytes of nonce never meet again.
 func (k keys) seal(name, value string) ([]byte, error) {
-	a, err := chacha20poly1305.NewX(k.value)
+	a, err := chacha20poly1305.NewX(k.value())
 	if err != nil {
 		return nil, err
 	}
@@ -97,7 +102,7 @@ func (k keys) seal(name, value string) ([]byte, error) {
 }
 
 func (k keys) open(name string, sealed []byte) (string, error) {
-	a, err := chacha20poly1305.NewX(k.value)
+	a, err := chacha20poly1305.NewX(k.value())
 	if err != nil {
 		return "", err
 	}
@@ -113,7 +118,7 @@ func associated(name string) []byte { return []byte("croft secret v1\x00" + name
 // sum is the MAC over who can open the file and what is in it. Names hold no
 // line break and base64 no space, so one text has one meaning.
 func (k keys) sum(d document) []byte {
-	m := hmac.New(sha256.New, k.mac)
+	m := hmac.New(sha256.New, k.mac())
 	fmt.Fprintln(m, "croft secrets v1")
 	recipients := slices.Sorted(slices.Values(d.recipients))
 	for _, r := range recipients {

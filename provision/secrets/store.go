@@ -27,21 +27,21 @@ type Store struct {
 	write   Write
 	doc     document
 	keys    keys
-	values  map[string]*stacks.Secret // by pointer: fmt prints addresses of unexported pointers, not what they hold
-	loaded  []byte                    // the file as it was read; nil if there was none
+	values  map[string]veiled[stacks.Secret]
+	loaded  []byte // the file as it was read; nil if there was none
 	dirty   bool
 }
 
 // Open reads and checks the whole file: every value is opened, so damage shows
 // now and not when the value is needed. A missing file is an empty store.
 func Open(path, hostKeyPath string, write Write) (*Store, error) {
-	s := &Store{path: path, hostKey: hostKeyPath, write: write, doc: newDocument(), values: map[string]*stacks.Secret{}}
+	s := &Store{path: path, hostKey: hostKeyPath, write: write, doc: newDocument(), values: map[string]veiled[stacks.Secret]{}}
 	data, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s, nil
 	}
 	if err != nil {
-		return nil, failed(err, path, "cannot read the secrets", "run as root, or as the user who owns the state directory")
+		return nil, failed(err, path, "cannot read the secrets: "+err.Error(), "run as root, or as the user who owns the state directory")
 	}
 	id, err := readHostKey(hostKeyPath)
 	if err != nil {
@@ -72,8 +72,7 @@ func (s *Store) decrypt(data []byte, id age.Identity) error {
 		if err != nil {
 			return damaged(s.path, fmt.Sprintf("secret %s was changed, cut off, renamed or swapped with another", name))
 		}
-		secret := stacks.NewSecret(value)
-		s.values[name] = &secret
+		s.values[name] = veil(stacks.NewSecret(value))
 	}
 	if !hmac.Equal(doc.mac, k.sum(doc)) {
 		return damaged(s.path, "a secret was removed or put back from an older file, or the recipients were changed")
@@ -91,7 +90,7 @@ func (s *Store) Get(name string) (stacks.Secret, bool) {
 	if !ok {
 		return stacks.Secret{}, false
 	}
-	return *v, true
+	return v(), true
 }
 
 // Names gives all names, sorted.
@@ -106,11 +105,11 @@ func (s *Store) Set(name string, value stacks.Secret) error {
 	if raw == "" || len(raw) > maxValue {
 		return failed(nil, "secret "+name, fmt.Sprintf("a value has 1 to %d bytes, this one %d", maxValue, len(raw)), "")
 	}
-	if old, ok := s.values[name]; ok && stacks.Reveal(*old) == raw {
+	if old, ok := s.values[name]; ok && stacks.Reveal(old()) == raw {
 		return nil
 	}
 	delete(s.doc.sealed, name) // sealed anew by Save
-	s.values[name] = &value
+	s.values[name] = veil(value)
 	s.dirty = true
 	return nil
 }
@@ -189,7 +188,7 @@ func (s *Store) seal(id *age.X25519Identity) error {
 		if err != nil {
 			return err
 		}
-		if s.doc.key, err = wrapKey(k.file, s.doc.recipients); err != nil {
+		if s.doc.key, err = wrapKey(k.file(), s.doc.recipients); err != nil {
 			return err
 		}
 		s.keys = k
@@ -198,7 +197,7 @@ func (s *Store) seal(id *age.X25519Identity) error {
 		if _, ok := s.doc.sealed[name]; ok {
 			continue
 		}
-		sealed, err := s.keys.seal(name, stacks.Reveal(*value))
+		sealed, err := s.keys.seal(name, stacks.Reveal(value()))
 		if err != nil {
 			return err
 		}
@@ -209,7 +208,7 @@ func (s *Store) seal(id *age.X25519Identity) error {
 }
 
 func (s *Store) verify(data []byte, id age.Identity) error {
-	again := &Store{path: s.path, hostKey: s.hostKey, values: map[string]*stacks.Secret{}}
+	again := &Store{path: s.path, hostKey: s.hostKey, values: map[string]veiled[stacks.Secret]{}}
 	if err := again.decrypt(data, id); err != nil {
 		return fmt.Errorf("the new file was not written, it could not be read back: %w", err)
 	}
@@ -242,7 +241,7 @@ func (s *Store) reload(data []byte) error {
 	return nil
 }
 
-// Format keeps values and keys out of everything that prints a Store.
+// Format says what this is. It is not what keeps values in: see veiled.
 func (s *Store) Format(f fmt.State, _ rune) {
 	_, _ = fmt.Fprintf(f, "secrets of %s: %d", s.path, len(s.values))
 }

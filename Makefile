@@ -1,0 +1,65 @@
+# croft: everything one does with the code. `make` alone prints this help.
+
+SHELL   := bash
+GO      ?= go
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+COMMIT  ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+
+# The Compose SDK writes its version into labels and takes it from here.
+COMPOSE := $(shell $(GO) list -m -f '{{.Version}}' github.com/docker/compose/v5 2>/dev/null)
+LDFLAGS := -s -w -X main.version=$(VERSION) -X main.commit=$(COMMIT) \
+	-X github.com/docker/compose/v5/internal.Version=$(COMPOSE:v%=%)
+
+# Flags of every go test; CI counts the lines that -v prints.
+TESTFLAGS ?= -v
+FUZZTIME  ?= 10s
+
+.DEFAULT_GOAL := help
+.PHONY: help build test unit e2e engine images lint fmt fuzz bench chaos demo demo-down clean
+
+help: ## print this help
+	@echo 'croft: a private platform on one Linux machine'
+	@echo
+	@awk -F ':.*## ' '/^[a-z][a-z0-9-]*:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+build: ## build bin/croft, static
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/croft ./cmd/croft
+
+demo: build engine ## start a whole platform on this machine and say how to sign in; safe to run again
+	@.ci/demo.sh up
+
+demo-down: ## remove the demo with its data
+	@.ci/demo.sh down
+
+test: lint unit e2e ## every test: lint, unit, then end to end on a real engine
+
+unit: ## unit tests
+	$(GO) test $(TESTFLAGS) ./...
+
+e2e: build engine images ## end-to-end tests through the real programs
+	CROFT_BINARY=$(CURDIR)/bin/croft $(GO) test $(TESTFLAGS) -tags e2e -count=1 -timeout 40m ./cmd/croft/e2e/...
+
+engine: ## make sure that a Docker engine runs; installs one where it may
+	@.ci/engine.sh
+
+images: engine ## make sure of the catalogue's images: pulled, or made here where no registry answers
+	$(GO) run ./cmd/imagefarm build
+	@printf 'images under test: '; $(GO) run ./cmd/imagefarm summary
+
+lint: ## formatting, go vet, staticcheck
+	@.ci/lint.sh
+
+fmt: ## format the code
+	gofmt -w $$(git ls-files '*.go')
+
+fuzz: ## run every fuzzer for FUZZTIME (default 10s)
+	@.ci/fuzz.sh $(FUZZTIME)
+
+bench: ## Go benchmarks
+	$(GO) test -run '^$$' -bench . -benchmem ./...
+
+chaos: ## the fuzzers, ten minutes each
+	@.ci/fuzz.sh 10m
+
+clean: ## remove what was built here
+	rm -rf bin dist

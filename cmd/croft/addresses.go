@@ -1,0 +1,62 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/croft-sh/croft/provision/host"
+	"github.com/croft-sh/croft/stacks"
+)
+
+// status asks how the platform stands, with lists that are never null.
+func (m *machine) status(ctx context.Context) (stacks.Status, error) {
+	st, err := m.prov.Status(ctx)
+	if err != nil {
+		return st, err
+	}
+	st.Stacks = append([]stacks.StackStatus{}, st.Stacks...)
+	st.Drift = append([]string{}, st.Drift...)
+	st.Warnings = append([]string{}, st.Warnings...)
+	return st, nil
+}
+
+// printAddresses says where the platform is reached, and which authority a
+// browser has to trust for it.
+func (m *machine) printAddresses(d stacks.Desired) {
+	a := m.app
+	width := 0
+	for _, r := range d.Routes {
+		width = max(width, len(r.URL))
+	}
+	for _, r := range d.Routes {
+		a.note("  %-*s  %s", width, r.URL, a.errStyle().Dim(r.Stack))
+	}
+	if len(d.Routes) == 0 {
+		return
+	}
+	file := filepath.Join(m.paths.State, "authority.pem")
+	cert, err := m.keeper(a.now).CACert()
+	if err != nil {
+		return // no stack has a certificate
+	}
+	if err := host.WriteFile(file, cert, 0o644); err != nil {
+		a.note("warning: %v", err)
+		return
+	}
+	a.note("browsers trust these after importing %s", file)
+}
+
+// readJSON reads a file of croft's own.
+func readJSON(file string, into any) error {
+	raw, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(raw, into); err != nil {
+		return fmt.Errorf("%s is damaged: %w", file, err)
+	}
+	return nil
+}

@@ -1,0 +1,148 @@
+//go:build e2e
+
+package e2e
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// step is one block of commands of a tutorial.
+type step struct {
+	heading string
+	script  string
+}
+
+// tutorial takes the console blocks out of a page. "$ " stands before each
+// command; other lines belong to the command above them.
+func tutorial(t *testing.T, file string) []step {
+	t.Helper()
+	var steps []step
+	heading, inside := "", false
+	for _, line := range strings.Split(string(read(t, file)), "\n") {
+		switch {
+		case inside && line == "```":
+			inside = false
+		case inside:
+			s := &steps[len(steps)-1]
+			s.script += strings.TrimPrefix(line, "$ ") + "\n"
+		case line == "```console":
+			inside = true
+			steps = append(steps, step{heading: heading})
+		case strings.HasPrefix(line, "#"):
+			heading = strings.TrimLeft(line, "# ")
+		}
+	}
+	return steps
+}
+
+// TestAddAStackWordForWord runs docs/add-a-stack.md on the platform that all
+// tests share, and looks after each step whether what the page says is so.
+func TestAddAStackWordForWord(t *testing.T) {
+	p := shared(t)
+	others := ids(p.containers(t))
+	steps := tutorial(t, "../../../docs/add-a-stack.md")
+	if len(steps) < 6 {
+		t.Fatalf("%d steps", len(steps))
+	}
+	after := map[string]func(){
+		"3. Apply": func() {
+			c := p.container(t, "pages", "web")
+			if len(c.NetworkSettings.Networks) != 1 || published(c, 8080) {
+				t.Errorf("a plain stack: networks %v, ports %v", c.NetworkSettings.Networks, c.HostConfig.PortBindings)
+			}
+		},
+		"4. An address": func() {
+			got := p.browser(t).get(t, p.url("pages", "/"))
+			if !strings.Contains(got.header.Get("Location"), "https://auth.") {
+				t.Errorf("without a session: %s", got)
+			}
+			if got := p.signedIn(t).get(t, p.url("pages", "/")); got.status != 200 || !strings.Contains(got.body, "It works") {
+				t.Errorf("with a session: %s", got)
+			}
+			found := false
+			for _, s := range p.status(t).Stacks {
+				for _, svc := range s.Services {
+					found = found || s.Name == "pages" && svc.URL+"/" == p.url("pages", "/")
+				}
+			}
+			if !found {
+				t.Errorf("status does not show %s", p.url("pages", ""))
+			}
+		},
+		"5. An open path": func() {
+			if got := p.browser(t).get(t, p.url("pages", "/news/")); got.status != 200 || !strings.Contains(got.body, "News") {
+				t.Errorf("the open path: %s", got)
+			}
+			if got := p.browser(t).get(t, p.url("pages", "/")); got.status == 200 {
+				t.Errorf("the rest of it: %s", got)
+			}
+		},
+		"6. A question and a template": func() {
+			want := fmt.Sprintf("Pages of Ada on %s.localhost", p.name)
+			if got := p.signedIn(t).get(t, p.url("pages", "/")); !strings.Contains(got.body, want) {
+				t.Errorf("want %q: %s", want, got)
+			}
+		},
+		"And away again": func() {
+			for _, c := range p.containers(t) {
+				if c.stack() == "pages" {
+					t.Errorf("%s is still there", c)
+				}
+			}
+			if got := p.signedIn(t).get(t, p.url("pages", "/")); got.status != 404 {
+				t.Errorf("the address: %s", got)
+			}
+			if r := p.run(t, "plan", "--detailed-exitcode"); r.code != exitDone {
+				t.Errorf("%s", r)
+			}
+		},
+	}
+	for _, s := range steps {
+		runStep(t, p, s)
+		if check := after[s.heading]; check != nil {
+			check()
+			delete(after, s.heading)
+		}
+		var kept strings.Builder
+		for _, line := range strings.SplitAfter(ids(p.containers(t)), "\n") {
+			if !strings.HasPrefix(line, "pages/") {
+				kept.WriteString(line)
+			}
+		}
+		if kept.String() != others {
+			t.Errorf("%s: other stacks were touched: they were\n%s\nand are\n%s", s.heading, others, kept.String())
+		}
+	}
+	for heading := range after {
+		t.Errorf("the page has no step %q", heading)
+	}
+}
+
+func runStep(t *testing.T, p *platform, s step) {
+	t.Helper()
+	binary, err := croftBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The page says croft, wherever it lies.
+	bin := filepath.Join(scratch, "tutorial-bin")
+	if err := os.MkdirAll(bin, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	_ = os.Remove(filepath.Join(bin, "croft"))
+	if err := os.Symlink(binary, filepath.Join(bin, "croft")); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command("bash", "-euo", "pipefail", "-c", s.script)
+	cmd.Dir = p.dir
+	cmd.Env = append(os.Environ(), "PATH="+bin+":"+os.Getenv("PATH"), "CROFT_STATE="+p.state)
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%s: %v\n%s\n%s", s.heading, err, s.script, clip(string(out)))
+	}
+}

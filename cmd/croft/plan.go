@@ -1,0 +1,130 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"github.com/croft-sh/croft/provision"
+	"github.com/croft-sh/croft/stacks"
+	"github.com/croft-sh/croft/tui"
+)
+
+// planOptions are shared by plan and apply, as apply carries out what plan shows.
+type planOptions struct {
+	stacks        []string
+	removeOrphans bool
+}
+
+func (o *planOptions) addFlags(cmd *cobra.Command, a *app) {
+	cmd.Flags().StringSliceVar(&o.stacks, "stack", nil, "only this `stack` and what it needs; may be repeated")
+	cmd.Flags().BoolVar(&o.removeOrphans, "remove-orphans", false, "also remove services and stacks that are not wanted any more")
+	registerCompletion(cmd, "stack", a.completeStacks)
+}
+
+func newPlan(a *app) *cobra.Command {
+	var o planOptions
+	var detailed bool
+	var save string
+	cmd := &cobra.Command{
+		Use: "plan", Short: "Show what apply would change, and why",
+		Long: `plan compares what croft.yaml and the stacks ask for with what runs, and shows
+every change with its cause and its risk. It changes nothing and needs no lock.
+
+  + create, start   ~ recreate   ↻ restart, reload   - remove
+
+A saved plan is carried out by croft apply FILE, and refused once the platform
+or the machine has changed.`,
+		Example: `  croft plan
+  croft plan --stack gitea -o json
+  croft plan --detailed-exitcode    # 0: nothing to do, 2: changes pending
+  croft plan --save next.plan.json`,
+		Args: wantArgs(0, 0, ""),
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return runPlan(cmd.Context(), a, o, detailed, save)
+		},
+	}
+	o.addFlags(cmd, a)
+	cmd.Flags().BoolVar(&detailed, "detailed-exitcode", false, "exit with 2 where there is something to do")
+	cmd.Flags().StringVar(&save, "save", "", "write the plan to `file`, for croft apply FILE")
+	return cmd
+}
+
+func runPlan(ctx context.Context, a *app, o planOptions, detailed bool, save string) error {
+	m, err := a.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer m.close()
+	prepared, err := m.plan(ctx, o)
+	if err != nil {
+		return err
+	}
+	if save != "" {
+		if err := savePlan(save, m.dir, prepared.Plan, o); err != nil {
+			return err
+		}
+		a.note("saved: croft apply %s carries it out", save)
+	}
+	if err := a.printPlan(prepared.Plan); err != nil {
+		return err
+	}
+	if err := blockedError(prepared.Plan); err != nil {
+		return err
+	}
+	if detailed && !prepared.Plan.Empty() {
+		return &silentError{code: exitPending}
+	}
+	return nil
+}
+
+// plan reads the platform and compares it with the machine.
+func (m *machine) plan(ctx context.Context, o planOptions) (provision.Prepared, error) {
+	d, err := m.desired()
+	if err != nil {
+		return provision.Prepared{}, err
+	}
+	if err := stackNames(d, o.stacks); err != nil {
+		return provision.Prepared{}, err
+	}
+	prepared, err := m.prov.Plan(ctx, d, provision.PlanOptions{Stacks: o.stacks, RemoveOrphans: o.removeOrphans})
+	if err != nil {
+		return provision.Prepared{}, err
+	}
+	for _, w := range d.Warnings {
+		prepared.Plan.Warnings = append(prepared.Plan.Warnings, w.Error())
+	}
+	return prepared, nil
+}
+
+func (a *app) printPlan(p stacks.Plan) error {
+	return a.print(withLists(p), func(w io.Writer, s tui.Style) { fmt.Fprint(w, tui.Plan(p, s)) })
+}
+
+// blockedError refuses a plan that something stands against.
+func blockedError(p stacks.Plan) error {
+	if len(p.Blocked) == 0 {
+		return nil
+	}
+	first := p.Blocked[0]
+	err := fmt.Errorf("%s: %s", first.Subject, first.Why)
+	if more := len(p.Blocked) - 1; more > 0 {
+		err = fmt.Errorf("%w (and %d more, see the plan)", err, more)
+	}
+	return &refusedError{err: err, hint: first.Hint}
+}
+
+// withLists makes lists without entries lists in JSON too.
+func withLists(p stacks.Plan) stacks.Plan {
+	p.Changes = append([]stacks.Change{}, p.Changes...)
+	p.Networks = append([]stacks.ResourceChange{}, p.Networks...)
+	p.Volumes = append([]stacks.ResourceChange{}, p.Volumes...)
+	p.Tunnel = append([]stacks.ResourceChange{}, p.Tunnel...)
+	p.Blocked = append([]stacks.Blocked{}, p.Blocked...)
+	p.NotChecked = append([]string{}, p.NotChecked...)
+	p.Warnings = append([]string{}, p.Warnings...)
+	p.Files = append([]string{}, p.Files...)
+	return p
+}

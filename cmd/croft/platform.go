@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"io/fs"
+	"os"
+	"strconv"
+	"strings"
+
+	"github.com/croft-sh/croft/provision/host"
+	"github.com/croft-sh/croft/stacks"
+)
+
+// platform is a platform's directory, opened: nothing outside of it can be
+// reached through it, not by a symlink either.
+type platform struct {
+	stacks.Platform
+	dir   string
+	root  *os.Root
+	paths host.Paths
+	facts map[string]string
+}
+
+// openPlatform finds the platform and reads croft.yaml.
+func (a *app) openPlatform() (*platform, error) {
+	dir, err := a.findPlatform()
+	if err != nil {
+		return nil, err
+	}
+	return a.openPlatformIn(dir)
+}
+
+func (a *app) openPlatformIn(dir string) (*platform, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, &noPlatformError{why: fmt.Sprintf("cannot open the platform: %v", err), hint: "check its rights, or run croft as root"}
+	}
+	read, problems := stacks.LoadPlatform(root.FS())
+	if err := problems.Err(); err != nil {
+		return nil, errJoin(err, root.Close())
+	}
+	p := &platform{Platform: read, dir: dir, root: root, paths: a.pathsFor(read.Name)}
+	p.facts = a.facts(p.paths)
+	return p, nil
+}
+
+func (p *platform) close() { _ = p.root.Close() } // was only read
+
+func (p *platform) files() fs.FS { return p.root.FS() }
+
+// desired reads and checks everything. Warnings are in Desired.
+func (p *platform) desired() (stacks.Desired, error) {
+	d, problems := stacks.LoadDesired(p.files(), stacks.LoadOptions{Dir: p.dir, Facts: p.facts})
+	if err := problems.Err(); err != nil {
+		return stacks.Desired{}, err
+	}
+	d.Warnings = append(d.Warnings, problems.Warnings()...)
+	return d, nil
+}
+
+// stackNames gives the stacks of the platform that match what was typed; none
+// typed means all.
+func stackNames(d stacks.Desired, wanted []string) error {
+	for _, name := range wanted {
+		if _, ok := d.Stack(name); !ok {
+			return noSuchStack(name, d)
+		}
+	}
+	return nil
+}
+
+func noSuchStack(name string, d stacks.Desired) error {
+	names := make([]string, len(d.Stacks))
+	for i, s := range d.Stacks {
+		names[i] = s.Name
+	}
+	return &usageError{err: fmt.Errorf("the platform has no stack %q", name),
+		hint: "it has " + strings.Join(names, ", ")}
+}
+
+// facts is what Compose files may know of the machine.
+func (a *app) facts(paths host.Paths) map[string]string {
+	facts := map[string]string{"CROFT_USERS_DIR": paths.Users}
+	socket, ok := strings.CutPrefix(a.env["DOCKER_HOST"], "unix://")
+	if !ok {
+		socket = defaultSocket
+	}
+	// Without an engine nobody asks; with one elsewhere there is no group here.
+	if gid, err := host.SocketGroup(socket); err == nil {
+		facts["CROFT_DOCKER_GID"] = strconv.Itoa(gid)
+	}
+	return facts
+}
+
+// defaultSocket is where the engine listens unless DOCKER_HOST says otherwise.
+const defaultSocket = "/var/run/docker.sock"

@@ -1,0 +1,39 @@
+package main
+
+import (
+	"errors"
+
+	"github.com/croft-sh/croft/provision"
+	"github.com/croft-sh/croft/provision/docker"
+	"github.com/croft-sh/croft/provision/host"
+	"github.com/croft-sh/croft/provision/secrets"
+	"github.com/croft-sh/croft/provision/users"
+	"github.com/croft-sh/croft/tui"
+)
+
+// worldCode is the part of exitCode that knows the errors of what croft works
+// with.
+func worldCode(err error) int {
+	var (
+		failed  *provision.FailedError
+		stale   *provision.StaleError
+		blocked *provision.BlockedError
+	)
+	switch {
+	case errors.Is(err, tui.ErrAborted):
+		return exitInterrupted
+	case errors.Is(err, host.ErrLocked):
+		return exitLocked
+	case errors.Is(err, secrets.ErrWrongKey):
+		return exitWrongKey
+	case errors.Is(err, docker.ErrNoEngine), errors.Is(err, docker.ErrNoRights),
+		errors.As(err, &stale), errors.As(err, &blocked),
+		errors.Is(err, users.ErrExists), errors.Is(err, users.ErrLastAdmin), errors.Is(err, users.ErrHasTOTP):
+		return exitRefused
+	case errors.Is(err, users.ErrNoUser):
+		return exitUsage
+	case errors.As(err, &failed) && failed.Partial:
+		return exitPartly
+	}
+	return exitFailed
+}

@@ -1,0 +1,154 @@
+package tui
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/croft-sh/croft/stacks"
+)
+
+// Progress shows the steps of an apply. Finished steps stay as lines; on a
+// terminal the steps under way stand below them and are drawn over.
+type Progress struct {
+	mu     sync.Mutex
+	out    io.Writer
+	style  Style
+	live   bool
+	now    func() time.Time
+	active []step // in the order they began
+	drawn  int    // lines of the live region on the screen
+	last   time.Time
+}
+
+type step struct {
+	key, text string
+	since     time.Time
+}
+
+// redraw is the shortest time between two drawings of what is under way.
+const redraw = 100 * time.Millisecond
+
+// maxLive is how many steps under way are shown.
+const maxLive = 8
+
+// NewProgress makes a view of events. live: out is a terminal with a cursor.
+func NewProgress(out io.Writer, style Style, live bool, now func() time.Time) *Progress {
+	return &Progress{out: out, style: style, live: live, now: now}
+}
+
+// On takes an event; it is a [stacks.Events].
+func (p *Progress) On(e stacks.Event) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	key := e.Stack + "\x00" + e.Service + "\x00" + e.Phase
+	if e.State == stacks.Working {
+		p.begin(key, e)
+		return
+	}
+	took := p.end(key)
+	p.clear()
+	p.printf("%s\n", p.finished(e, took))
+	p.draw()
+}
+
+// Close takes away what is still drawn as under way.
+func (p *Progress) Close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.active = nil
+	p.clear()
+}
+
+func (p *Progress) begin(key string, e stacks.Event) {
+	text := stepName(e)
+	if e.Message != "" {
+		text += ": " + Printable(e.Message)
+	}
+	if e.Progress != nil && e.Progress.Total > 0 {
+		text += fmt.Sprintf(" (%d%%)", e.Progress.Current*100/e.Progress.Total)
+	}
+	found := false
+	for i := range p.active {
+		if p.active[i].key == key {
+			p.active[i].text, found = text, true
+		}
+	}
+	if !found {
+		p.active = append(p.active, step{key, text, p.now()})
+	}
+	if found && p.now().Sub(p.last) < redraw {
+		return
+	}
+	p.clear()
+	p.draw()
+}
+
+func (p *Progress) end(key string) time.Duration {
+	for i, s := range p.active {
+		if s.key == key {
+			p.active = append(p.active[:i], p.active[i+1:]...)
+			return p.now().Sub(s.since)
+		}
+	}
+	return 0
+}
+
+func (p *Progress) finished(e stacks.Event, took time.Duration) string {
+	mark := p.style.Green("✓")
+	switch e.State {
+	case stacks.Warning:
+		mark = p.style.Yellow("!")
+	case stacks.Failed:
+		mark = p.style.Red("✗")
+	}
+	text := stepName(e)
+	if e.Message != "" {
+		text += ": " + Printable(e.Message)
+	}
+	if took >= time.Second {
+		text += fmt.Sprintf(" (%s)", took.Round(100*time.Millisecond))
+	}
+	if !p.live || e.State != stacks.Done {
+		return mark + " " + text // whole: a warning cut short is none
+	}
+	return mark + " " + Truncate(text, p.style.Width-2)
+}
+
+func (p *Progress) draw() {
+	if !p.live {
+		return
+	}
+	p.last = p.now()
+	for i, s := range p.active {
+		if i == maxLive {
+			p.printf("%s\n", p.style.Dim(fmt.Sprintf("  and %d more", len(p.active)-maxLive)))
+			p.drawn++
+			break
+		}
+		p.printf("%s\n", p.style.Dim(Truncate("… "+s.text, p.style.Width-1)))
+		p.drawn++
+	}
+}
+
+// clear takes the live region off the screen.
+func (p *Progress) clear() {
+	if p.drawn > 0 {
+		p.printf("\x1b[%dA\x1b[J", p.drawn)
+		p.drawn = 0
+	}
+}
+
+// printf writes to a terminal or a log; that it fails must not stop an apply.
+func (p *Progress) printf(format string, args ...any) { _, _ = fmt.Fprintf(p.out, format, args...) }
+
+// stepName says on what and what: "traefik/traefik up".
+func stepName(e stacks.Event) string {
+	name := e.Stack
+	if e.Service != "" {
+		name = strings.TrimPrefix(name+"/"+e.Service, "/")
+	}
+	return strings.TrimSpace(name + " " + e.Phase)
+}
