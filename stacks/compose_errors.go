@@ -1,9 +1,12 @@
 package stacks
 
 import (
+	"cmp"
 	"fmt"
+	"maps"
 	"path"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 )
@@ -20,8 +23,9 @@ func recoverTo(err *error) {
 // but name what they are about.
 type composeErrors struct {
 	at   *locator
-	root string   // slash path of the stack within the platform
-	hide []string // path prefixes that mean nothing to a reader, longest first
+	root string            // slash path of the stack within the platform
+	hide []string          // path prefixes that mean nothing to a reader, longest first
+	vars map[string]string // variables whose values are not repeated
 }
 
 // problems takes a joined error apart.
@@ -40,6 +44,14 @@ func (c composeErrors) problem(text string) Problem {
 	for _, h := range c.hide {
 		text = strings.ReplaceAll(text, h+"/", "")
 		text = strings.ReplaceAll(text, h, ".")
+	}
+	names := slices.SortedFunc(maps.Keys(c.vars), func(a, b string) int {
+		return cmp.Or(len(c.vars[b])-len(c.vars[a]), strings.Compare(a, b))
+	})
+	for _, n := range names {
+		if len(c.vars[n]) > 3 { // short ones would be found in any word
+			text = strings.ReplaceAll(text, c.vars[n], "${"+n+"}")
+		}
 	}
 	text = regexp.MustCompile(`^validating [^:]*: `).ReplaceAllString(text, "")
 	text = regexp.MustCompile(`: (invalid compose project|.*ErrInvalid)$`).ReplaceAllString(text, "")

@@ -53,6 +53,9 @@ func LoadStack(fsys fs.FS, name string, env LoadEnv) (*Stack, Problems) {
 	if !isStackName(name) {
 		return nil, Problems{{Severity: SeverityError, Subject: "stack " + name, Message: fmt.Sprintf("%q is no name for a stack", name)}}
 	}
+	if !filepath.IsAbs(env.Dir) {
+		return nil, Problems{{Severity: SeverityError, Subject: "stack " + name, Message: fmt.Sprintf("the platform's directory %q is not absolute", env.Dir)}}
+	}
 	l := &stackLoad{fsys: fsys, env: env, root: path.Join(StacksDir, name), at: &locator{}}
 	l.stack = Stack{Name: name, Dir: filepath.Join(env.Dir, StacksDir, name)}
 	if l.read() && l.block() && l.project() {
@@ -177,12 +180,24 @@ func (l *stackLoad) project() bool {
 	}
 	project, hide, err := in.project()
 	if err != nil {
-		return l.note(composeErrors{at: l.at, root: l.root, hide: hide}.problems(err))
+		return l.note(composeErrors{at: l.at, root: l.root, hide: hide, vars: l.private()}.problems(err))
 	}
 	m := mappingFiles{dir: l.stack.Dir, root: l.root, files: byPath, at: l.at}
 	m.resolve(project)
 	l.stack.Project = project
 	return l.note(m.problems)
+}
+
+// private gives the variables that come from .env alone: people keep passwords
+// there, and no error may repeat one.
+func (l *stackLoad) private() map[string]string {
+	out := maps.Clone(l.vars)
+	maps.DeleteFunc(out, func(k, _ string) bool {
+		_, option := l.stack.Options[k]
+		_, fact := l.env.Facts[k]
+		return option || fact
+	})
+	return out
 }
 
 // substitute puts the variables into a text as far as that works.

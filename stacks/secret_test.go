@@ -35,7 +35,7 @@ func TestSecretRedactsItself(t *testing.T) {
 		"error": errors.Join(fmt.Errorf("wrapped: %v", s)),
 	}
 	for name, v := range values {
-		for _, verb := range "vTtbcdoOqxXUeEfFgGsp" {
+		for _, verb := range "vTtbcdoOqxXUeEfFgGs" {
 			for _, flags := range []string{"", "+", "#", "-", " ", "0", "+#", "40", ".3", "-40.3"} {
 				if text := fmt.Sprintf("%"+flags+string(verb), v); forms(text) != "" {
 					t.Errorf("%s under %%%s%c: %s", name, flags, verb, text)
@@ -84,13 +84,13 @@ func TestSecretInEncodersAndLogs(t *testing.T) {
 }
 
 // TestSecretWhereNoMethodIsCalled: fmt calls no methods on what it reaches
-// through an unexported field, nor after a verb it refuses (%w outside of Errorf,
-// or of what is no error). Only a value that cannot be printed is safe there.
+// through an unexported field, nor after a verb it refuses (%p, and
+// %w of what is no error). Only a value that cannot be printed is safe there.
 func TestSecretWhereNoMethodIsCalled(t *testing.T) {
 	s := NewSecret(hidden)
 	texts := map[string]string{"Errorf %w": fmt.Errorf(refused(), s).Error()}
-	for _, v := range []any{struct{ s Secret }{s}, struct{ s *Secret }{&s}, struct{ m map[string]Secret }{map[string]Secret{"k": s}}, struct{ e any }{s}, s, &s} {
-		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", refused()} {
+	for _, v := range []any{struct{ Exported Secret }{s}, struct{ s Secret }{s}, struct{ s *Secret }{&s}, struct{ m map[string]Secret }{map[string]Secret{"k": s}}, struct{ e any }{s}, s, &s} {
+		for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d", "%p", refused()} {
 			texts[fmt.Sprintf("%s of %T", verb, v)] = fmt.Sprintf(verb, v)
 		}
 	}

@@ -50,8 +50,16 @@ func (p *Progress) On(e stacks.Event) {
 	}
 	took := p.end(key)
 	p.clear()
-	p.printf("%s\n", p.finished(e, took))
+	if !passing(e) {
+		p.printf("%s\n", p.finished(e, took))
+	}
 	p.draw()
+}
+
+// passing tells a step that says little once it is over: a container that was
+// made or started, whose health is told next.
+func passing(e stacks.Event) bool {
+	return e.State == stacks.Done && e.Phase == "up" && (e.Service != "" || e.Message != "")
 }
 
 // Close takes away what is still drawn as under way.
@@ -107,6 +115,9 @@ func (p *Progress) finished(e stacks.Event, took time.Duration) string {
 	text := stepName(e)
 	if e.Message != "" {
 		text += ": " + Printable(e.Message)
+	}
+	if e.State == stacks.Done && e.Phase == "gate" {
+		text = strings.TrimSuffix(stepName(e), " gate") + " " + firstOf(Printable(e.Message), "ready")
 	}
 	if took >= time.Second {
 		text += fmt.Sprintf(" (%s)", took.Round(100*time.Millisecond))

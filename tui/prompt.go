@@ -37,7 +37,7 @@ func (p *Prompt) Ask(ctx context.Context, q stacks.Question, def string, ok bool
 		p.printf("%s\n", p.style.Dim(Wrap(q.Help, p.style.Width-2, "  ")))
 	}
 	for i, c := range q.Choices {
-		p.printf("%s\n", p.choiceLine(i, c, choiceWidth(q)))
+		p.printf("%s\n", p.choiceLine(i, c, choiceWidth(q), q.Kind == stacks.KindMany && contains(SplitList(def), c.Value)))
 	}
 	for {
 		p.printf("%s", askLine(q, def, ok))
@@ -54,7 +54,8 @@ func (p *Prompt) Ask(ctx context.Context, q stacks.Question, def string, ok bool
 			answer = def
 		}
 		if err := Check(q, answer); err != nil {
-			p.printf("  %s %v\n", p.style.Red("!"), err)
+			text := strings.TrimLeft(Wrap(err.Error(), p.style.Width, "    "), " ")
+			p.printf("  %s %s\n", p.style.Red("!"), text)
 			continue
 		}
 		return answer, nil
@@ -126,8 +127,13 @@ func (p *Prompt) line(ctx context.Context, q stacks.Question) (string, error) {
 	return p.read.line(ctx)
 }
 
-func (p *Prompt) choiceLine(i int, c stacks.Choice, width int) string {
-	head := fmt.Sprintf("  %2d  %-*s", i+1, width, c.Value)
+// choiceLine draws a choice; a star marks one that the default has.
+func (p *Prompt) choiceLine(i int, c stacks.Choice, width int, marked bool) string {
+	mark := " "
+	if marked {
+		mark = "*"
+	}
+	head := fmt.Sprintf("  %s%2d  %-*s", mark, i+1, width, c.Value)
 	if c.Label == "" {
 		return head
 	}
@@ -149,7 +155,9 @@ func askLine(q stacks.Question, def string, ok bool) string {
 		lead = "number or name "
 	case stacks.KindMany:
 		lead = "numbers or names, with commas "
-		def = strings.Join(SplitList(def), ", ")
+		if def != "" {
+			def = "those with a *"
+		}
 	}
 	if !ok || def == "" {
 		return "  " + lead + "> "
@@ -179,6 +187,15 @@ func normalise(q stacks.Question, line string) string {
 		return strings.ToLower(line)
 	}
 	return line
+}
+
+func contains(list []string, s string) bool {
+	for _, item := range list {
+		if item == s {
+			return true
+		}
+	}
+	return false
 }
 
 func numbered(q stacks.Question, item string) string {

@@ -27,6 +27,8 @@ const (
 const (
 	namePattern  = "match:^[a-z][a-z0-9-]{0,29}$"
 	adminPattern = "match:^[a-z][a-z0-9._-]{0,31}$"
+	// Two labels at least: browsers keep no cookies for one alone.
+	domainPattern = `match:([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?`
 )
 
 // DefaultStacks is the small set an expert would start with.
@@ -90,7 +92,7 @@ func nameQuestion(s Surroundings) stacks.Question {
 		Kind:    stacks.KindText,
 		Default: func(p stacks.Platform) string { return firstOf(p.Name, s.Name) },
 		When:    func(stacks.Platform) bool { return !s.Exists },
-		Check:   checked(namePattern, "use small letters, digits and dashes, at most 30, a letter first"),
+		Check:   checked(namePattern, "at most 30 small letters, digits and dashes"),
 		Set:     func(p *stacks.Platform, v string) { p.Name = v },
 	}
 }
@@ -116,7 +118,7 @@ func domainQuestion() stacks.Question {
 		When: func(p stacks.Platform) bool { return p.Expose != stacks.ExposeLoopback },
 		// Without a domain there is nothing sensible to suggest.
 		Default: nil,
-		Check:   checked("host", "give a name such as example.com"),
+		Check:   checked(domainPattern, "give a name such as example.com"),
 		Set:     func(p *stacks.Platform, v string) { p.Domain = v },
 	}
 }
@@ -137,7 +139,7 @@ func adminQuestion(s Surroundings) stacks.Question {
 		Help:    "The first account. A password is made for it.",
 		Kind:    stacks.KindText,
 		Default: func(p stacks.Platform) string { return firstOf(p.Admin.Name, s.Admin) },
-		Check:   checked(adminPattern, "use small letters, digits, dots and dashes, a letter first"),
+		Check:   checked(adminPattern, "small letters, digits, dots and dashes"),
 		Set:     func(p *stacks.Platform, v string) { p.Admin.Name = v },
 	}
 }

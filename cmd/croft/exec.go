@@ -22,7 +22,11 @@ input that is no terminal is read with --stdin only. Its exit code is exec's.`,
 		Args:              wantArgs(2, -1, "a service and a command"),
 		ValidArgsFunction: a.completeServices,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return runExec(cmd.Context(), a, o, args[0], args[1:])
+			command := args[1:]
+			if command[0] == "--" && len(command) > 1 {
+				command = command[1:]
+			}
+			return runExec(cmd.Context(), a, o, args[0], command)
 		},
 	}
 	cmd.Flags().BoolVar(&o.stdin, "stdin", false, "hand standard input to the command")

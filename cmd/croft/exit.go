@@ -173,6 +173,9 @@ func (a *app) report(err error) {
 		}
 		a.say("%s\n", line)
 	}
+	for _, line := range logTail(err) {
+		a.say("  %s\n", style.Dim("| "+tui.Printable(line)))
+	}
 	if hint := hintOf(err); hint != "" {
 		a.say("%s %s\n", style.Cyan("hint:"), tui.Printable(hint))
 	}

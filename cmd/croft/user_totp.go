@@ -139,7 +139,7 @@ func (m *machine) showTOTP(ctx context.Context, name, uri string) error {
 	p := m.app.terminal.prompt()
 	p.Printf("\nScan this with an authenticator app:\n\n%s\n", users.QR(uri))
 	if key := totpSecret(uri); key != "" {
-		p.Printf("or type the key: %s\n\n", key)
+		p.Printf("or type the key:\n\n  %s\n\n", key)
 	}
 	for range totpTries {
 		code, err := p.Line(ctx, "The code that the app shows:")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"strings"
 
 	"github.com/croft-sh/croft/provision"
 	"github.com/croft-sh/croft/provision/docker"
@@ -36,4 +37,17 @@ func worldCode(err error) int {
 		return exitPartly
 	}
 	return exitFailed
+}
+
+// logLines is how much of a failed service's log is shown.
+const logLines = 12
+
+// logTail gives the end of the log of the service that failed.
+func logTail(err error) []string {
+	var failed *provision.FailedError
+	if !errors.As(err, &failed) || strings.TrimSpace(failed.LogTail) == "" {
+		return nil
+	}
+	lines := strings.Split(strings.TrimSpace(failed.LogTail), "\n")
+	return lines[max(0, len(lines)-logLines):]
 }

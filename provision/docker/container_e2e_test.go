@@ -10,8 +10,11 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"github.com/croft-sh/croft/provision"
 	"github.com/croft-sh/croft/stacks"
@@ -141,6 +144,55 @@ func TestExecInteractive(t *testing.T) {
 	if code, err = b.ExecInteractive(t.Context(), id, []string{"/t", "exit", "7"}, false, nil, &out, &errOut); err != nil || code != 7 {
 		t.Errorf("exit 7 gave %d, %v", code, err)
 	}
+}
+
+func TestExecFollowsTheTerminal(t *testing.T) {
+	b := newBench(t)
+	b.up(services(b, map[string]string{"web": `command: []`}), "web")
+	main, terminal := openTerminal(t)
+	resize := func(w, h uint16) {
+		if err := unix.IoctlSetWinsize(int(main.Fd()), unix.TIOCSWINSZ, &unix.Winsize{Col: w, Row: h}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	resize(91, 31)
+	var out safeBuffer
+	done := make(chan error, 1)
+	go func() {
+		_, err := b.ExecInteractive(t.Context(), b.container("web").ID, []string{"/t", "size"}, true, terminal, &out, nil)
+		done <- err
+	}()
+	eventually(t, "the first size", func() bool { return strings.Contains(out.String(), "91x31") })
+	resize(92, 32)
+	if err := syscall.Kill(os.Getpid(), syscall.SIGWINCH); err != nil { // not our controlling terminal, so the kernel does not send it
+		t.Fatal(err)
+	}
+	eventually(t, "the second size", func() bool { return strings.Contains(out.String(), "92x32") })
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
+// openTerminal gives both ends of a pseudo terminal.
+func openTerminal(t *testing.T) (main, terminal *os.File) {
+	t.Helper()
+	main, err := os.OpenFile("/dev/ptmx", os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Skip("no pseudo terminals here:", err)
+	}
+	n, err := unix.IoctlGetInt(int(main.Fd()), unix.TIOCGPTN)
+	if err == nil {
+		err = unix.IoctlSetPointerInt(int(main.Fd()), unix.TIOCSPTLCK, 0)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	terminal, err = os.OpenFile(fmt.Sprintf("/dev/pts/%d", n), os.O_RDWR|syscall.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _, _ = main.Close(), terminal.Close() })
+	return main, terminal
 }
 
 func TestLogs(t *testing.T) {

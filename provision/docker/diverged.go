@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"slices"
 	"sort"
 	"strings"
@@ -24,6 +25,9 @@ import (
 func (e *Engine) replaceNetworks(ctx context.Context, p *types.Project, existing []container.Summary, pr *progress) error {
 	changed, err := e.divergedNetworks(ctx, p)
 	if err != nil || len(changed) == 0 {
+		return err
+	}
+	if err := e.roomFor(ctx, p, changed); err != nil {
 		return err
 	}
 	var doomed []container.Summary
@@ -82,6 +86,39 @@ func (e *Engine) divergedNetworks(ctx context.Context, p *types.Project) ([]netw
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out, nil
+}
+
+// roomFor refuses a new subnet that another network has: by the time the
+// engine would say so, the old network is gone.
+func (e *Engine) roomFor(ctx context.Context, p *types.Project, changed []network.Network) error {
+	list, err := e.api.NetworkList(ctx, client.NetworkListOptions{})
+	if err != nil {
+		return fmt.Errorf("list networks: %w", err)
+	}
+	going := map[string]bool{}
+	for _, n := range changed {
+		going[n.Name] = true
+	}
+	for _, want := range p.Networks {
+		for _, pool := range want.Ipam.Config {
+			subnet, err := netip.ParsePrefix(pool.Subnet)
+			if err != nil || !going[want.Name] {
+				continue // no subnet asked for, or one the engine will refuse by itself
+			}
+			for _, other := range list.Items {
+				for _, c := range other.IPAM.Config {
+					if !going[other.Name] && c.Subnet.IsValid() && c.Subnet.Overlaps(subnet) {
+						return &Error{
+							Doing:  "replace network " + want.Name,
+							Err:    fmt.Errorf("its new subnet %s overlaps %s of network %s", subnet, c.Subnet, other.Name),
+							Advice: "choose another subnet; nothing was touched",
+						}
+					}
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // attached gives the containers on a network, stopped ones too, all of which

@@ -141,6 +141,14 @@ func TestUpReplacesAChangedNetworkWithItsNames(t *testing.T) {
 	if b.container("a").ID != before {
 		t.Error("a was touched")
 	}
+	taken := stacks.SharedNetwork{Name: b.platform + "-taken", Key: "taken", Subnet: subnet()}
+	if err := b.CreateNetwork(t.Context(), b.platform, taken); err != nil {
+		t.Fatal(err)
+	}
+	err = b.try(twoOnANetwork(b, strings.TrimSuffix(taken.Subnet, ".0/24"), "128/26"), "a", "b")
+	if err == nil || !strings.Contains(err.Error(), taken.Name) || b.container("a").ID != before {
+		t.Errorf("a subnet that is taken gave %v", err)
+	}
 	b.up(twoOnANetwork(b, net, "192/26"), "a", "b")
 	if got := b.exec("b", "lookup", "store"); !strings.Contains(got, net+".77") {
 		t.Errorf("the alias and the fixed address are lost: %s", got)

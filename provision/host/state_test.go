@@ -271,3 +271,24 @@ func TestMountTmpfs(t *testing.T) {
 		t.Error("mounted nowhere")
 	}
 }
+
+func TestMountTmpfsAsUser(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("is about users; run the test binary as one")
+	}
+	if _, err := MountTmpfs(filepath.Join(t.TempDir(), "run")); err == nil {
+		t.Error("took a disk for memory")
+	}
+	base, err := os.MkdirTemp("/dev/shm", "croft-test")
+	if err != nil || OnTmpfs(base) != nil {
+		t.Skip("no tmpfs for users here")
+	}
+	defer os.RemoveAll(base)
+	got, err := MountTmpfs(filepath.Join(base, "croft", "home"))
+	if err != nil || got.Action != "inherited" {
+		t.Fatalf("%+v, %v", got, err)
+	}
+	if info, _ := os.Stat(got.Dir); info.Mode().Perm() != 0o700 {
+		t.Errorf("mode %v", info.Mode())
+	}
+}

@@ -321,3 +321,24 @@ func TestHashesAreStable(t *testing.T) {
 		t.Error("sha256hex")
 	}
 }
+
+// TestDeliverAsUser runs where root does not: a user cannot give files away, so
+// the directory keeps others out.
+func TestDeliverAsUser(t *testing.T) {
+	if os.Geteuid() == 0 {
+		t.Skip("is about users; run the test binary as one")
+	}
+	b := newBench(t)
+	b.ensure(t, map[string]stacks.SecretSpec{"a/b": {Generate: 8}})
+	for range 2 {
+		err := b.Deliver([]stacks.Grant{b.grant("a/b", "a/web/theirs", 12345), b.grant("a/b", "a/web/mine", os.Geteuid())})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	for path, want := range map[string]fs.FileMode{"": 0o700, "a/web/theirs": 0o444, "a/web/mine": 0o400} {
+		if info, err := os.Stat(filepath.Join(b.Dir, path)); err != nil || info.Mode().Perm() != want {
+			t.Errorf("%q has mode %v, %v", path, info.Mode(), err)
+		}
+	}
+}

@@ -179,9 +179,7 @@ func TestApplySpeaksOneObjectALine(t *testing.T) {
 func TestLogsOfTheWayInHaveNoError(t *testing.T) {
 	p := shared(t)
 	for _, s := range []struct{ stack, service string }{{"traefik", "traefik"}, {"prometheus", "prometheus"}, {"prometheus", "alertmanager"}, {"prometheus", "blackbox"}} {
-		log := docker(t, "logs", p.container(t, s.stack, s.service).ID)
-		errs := p.stderrLog(t, p.container(t, s.stack, s.service))
-		for _, line := range strings.Split(log+errs, "\n") {
+		for _, line := range strings.Split(logOf(t, p.container(t, s.stack, s.service)), "\n") {
 			low := strings.ToLower(line)
 			for _, word := range []string{`"level":"error"`, `"level":"fatal"`, "level=error", `level="error"`, `"level":"panic"`} {
 				if strings.Contains(low, word) {

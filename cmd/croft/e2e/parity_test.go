@@ -90,16 +90,16 @@ func TestPlainProjectsKeepTheirMeaning(t *testing.T) {
 			project := p.name + "-" + name
 			want := composeConfig(t, project, filepath.Join(source, "compose.yaml"))
 			got := composeConfig(t, project, filepath.Join(out, name, "compose.yaml"))
-			compareProjects(t, want, got, parityPaths{source: source, live: []string{filepath.Join(out, name), filepath.Join(p.state, "live", name)}, storage: p.storage})
+			compareProjects(t, want, got, parityPaths{source: source, out: filepath.Join(out, name), live: filepath.Join(p.state, "live", name)})
 		})
 	}
 }
 
 // parityPaths says where the same file lies before and after render.
 type parityPaths struct {
-	source  string
-	live    []string
-	storage string
+	source string // in the platform
+	out    string // where render wrote it
+	live   string // where it will be
 }
 
 func compareProjects(t *testing.T, want, got composeProject, paths parityPaths) {
@@ -132,7 +132,7 @@ func compareProjects(t *testing.T, want, got composeProject, paths parityPaths) 
 				t.Errorf("%s %s is gone", kind.what, name)
 				continue
 			}
-			if a, b := contentOf(t, before), contentOf(t, after); a != b {
+			if a, b := contentOf(t, before, paths), contentOf(t, after, paths); a != b {
 				t.Errorf("%s %s holds %q, and held %q", kind.what, name, b, a)
 			}
 		}
@@ -140,7 +140,8 @@ func compareProjects(t *testing.T, want, got composeProject, paths parityPaths) 
 }
 
 // contentOf reads what a top-level config or secret gives a container.
-func contentOf(t *testing.T, def map[string]any) string {
+// Live files exist after an apply only: what render wrote stands for them.
+func contentOf(t *testing.T, def map[string]any, paths parityPaths) string {
 	t.Helper()
 	if text, ok := def["content"].(string); ok {
 		return text
@@ -148,6 +149,9 @@ func contentOf(t *testing.T, def map[string]any) string {
 	file, ok := def["file"].(string)
 	if !ok {
 		return fmt.Sprint(def)
+	}
+	if rest, ok := strings.CutPrefix(file, paths.live); ok {
+		file = paths.out + rest
 	}
 	raw, err := os.ReadFile(file)
 	if err != nil {
@@ -189,7 +193,7 @@ func compareService(t *testing.T, name string, want, got map[string]any, paths p
 		}
 		if key == "volumes" || key == "build" {
 			before, after = samePaths(before, paths), samePaths(after, paths)
-			checkSources(t, name, got[key])
+			checkSources(t, name, got[key], paths)
 		}
 		if a, b := text(before), text(after); a != b {
 			t.Errorf("%s: %s was\n  %s\nand is\n  %s", name, key, a, b)
@@ -198,7 +202,7 @@ func compareService(t *testing.T, name string, want, got map[string]any, paths p
 }
 
 // checkSources makes sure that every file a container is to see is there.
-func checkSources(t *testing.T, service string, volumes any) {
+func checkSources(t *testing.T, service string, volumes any, paths parityPaths) {
 	t.Helper()
 	list, ok := volumes.([]any)
 	if !ok {
@@ -214,9 +218,8 @@ func checkSources(t *testing.T, service string, volumes any) {
 			t.Errorf("%s: a bind without source: %v", service, m)
 			continue
 		}
-		// Live files exist after an apply only; what render wrote must be there.
-		if strings.Contains(source, "/out/") {
-			if _, err := os.Stat(source); err != nil {
+		if rest, ok := strings.CutPrefix(source, paths.live); ok {
+			if _, err := os.Stat(paths.out + rest); err != nil {
 				t.Errorf("%s: %v", service, err)
 			}
 		}
@@ -225,11 +228,7 @@ func checkSources(t *testing.T, service string, volumes any) {
 
 // samePaths names the directory of the stack the same before and after.
 func samePaths(v any, paths parityPaths) any {
-	s := text(v)
-	for _, live := range paths.live {
-		s = strings.ReplaceAll(s, live, "STACK")
-	}
-	return strings.ReplaceAll(s, paths.source, "STACK")
+	return strings.NewReplacer(paths.live, "STACK", paths.source, "STACK").Replace(text(v))
 }
 
 func withoutCroft(labels any) map[string]any {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
 // platform is one platform under test: everything it writes is below root,
@@ -175,6 +176,17 @@ func freePort() (int, error) {
 	return l.Addr().(*net.TCPAddr).Port, l.Close()
 }
 
+// eventually tries for a while: files are watched, probes come in turns.
+func eventually(check func() bool) bool {
+	for range 20 {
+		if check() {
+			return true
+		}
+		time.Sleep(time.Second)
+	}
+	return false
+}
+
 // treeHash names what is in a directory: paths, modes, contents, links.
 func treeHash(t *testing.T, dir string) string {
 	t.Helper()
@@ -249,7 +261,7 @@ func applyShared() error {
 		}
 		return r, err
 	}
-	if sharedInit, err = run("init", "--defaults", "--set", "name="+p.name,
+	if sharedInit, err = run("init", "--defaults", "-o", "json", "--set", "name="+p.name,
 		"--set", "admin.name=ada", "--set", "admin.email=ada@example.com",
 		"--set", "stacks.traefik.options.HTTPS_PORT="+fmt.Sprint(p.https),
 		"--set", "stacks.traefik.options.HTTP_PORT="+fmt.Sprint(p.http)); err != nil {

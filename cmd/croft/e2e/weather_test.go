@@ -88,7 +88,6 @@ func TestBrokenPlatformsAreRefused(t *testing.T) {
 		"unknown compose key": {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": plainEcho + "    restrat: always\n"}, nil, []string{"stacks/a/compose.yaml:4", "restrat"}},
 		"no services":         {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": "x-croft: {title: A}\n"}, nil, []string{"stacks/a/compose.yaml"}},
 		"no compose file":     {[]string{"a"}, map[string]string{"stacks/a/readme.txt": "hello"}, nil, []string{"stacks/a", "compose.yaml"}},
-		"foreign labels":      {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": plainEcho + "    labels: {traefik.enable: \"true\"}\n"}, nil, []string{"stacks/a/compose.yaml:4", "traefik.enable"}},
 		"traversal env_file":  {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": plainEcho + "    env_file: ../../../../../../../../" + secret + "\n"}, nil, []string{"stacks/a/compose.yaml:4"}},
 		"absolute env_file":   {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": plainEcho + "    env_file: " + secret + "\n"}, nil, []string{"stacks/a/compose.yaml:4"}},
 		"traversal bind":      {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": plainEcho + "    volumes: [\"../../../x:/x\"]\n"}, nil, []string{"stacks/a/compose.yaml:4"}},

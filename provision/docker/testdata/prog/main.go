@@ -11,6 +11,7 @@ import (
 	"strings"
 	"syscall"
 	"time"
+	"unsafe"
 )
 
 func main() {
@@ -36,6 +37,8 @@ func main() {
 	case "lookup":
 		addrs, err := net.LookupHost(arg)
 		fmt.Println(addrs, err)
+	case "size": // of the terminal, each time it changes, until SIGTERM or 5 s
+		sizes()
 	case "stubborn": // wait for n seconds after SIGTERM
 		serve(time.Duration(n) * time.Second)
 	case "crash": // after n milliseconds
@@ -57,5 +60,18 @@ func serve(linger time.Duration) {
 			time.Sleep(linger)
 			return
 		}
+	}
+}
+
+func sizes() {
+	var last [4]uint16
+	for range 100 {
+		var size [4]uint16
+		_, _, _ = syscall.Syscall(syscall.SYS_IOCTL, 0, syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
+		if size != last {
+			fmt.Printf("%dx%d\n", size[1], size[0])
+			last = size
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
