@@ -11,16 +11,27 @@ const redacted = "[secret]"
 
 // Secret is a value that must not be seen. It redacts itself under every
 // formatting verb, in JSON, YAML, text and slog; Reveal alone gives it out.
-type Secret struct{ value string }
+//
+// The value lies in a closure: fmt calls no methods on what is in an unexported
+// field or wrapped by %w, and would print a plain field there.
+type Secret struct{ value func() string }
 
 // NewSecret wraps a value.
-func NewSecret(value string) Secret { return Secret{value: value} }
+func NewSecret(value string) Secret { return Secret{value: func() string { return value }} }
 
 // Reveal gives the value out. A test lists the places that may call it.
-func Reveal(s Secret) string { return s.value }
+func Reveal(s Secret) string {
+	if s.value == nil {
+		return ""
+	}
+	return s.value()
+}
 
 // IsZero tells whether there is no value.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return Reveal(s) == "" }
+
+// Equal tells whether two secrets hold the same value.
+func (s Secret) Equal(o Secret) bool { return Reveal(s) == Reveal(o) }
 
 func (s Secret) String() string               { return redacted }
 func (s Secret) GoString() string             { return redacted }

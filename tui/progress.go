@@ -3,6 +3,7 @@ package tui
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -24,8 +25,17 @@ type Progress struct {
 }
 
 type step struct {
-	key, text string
-	since     time.Time
+	key   stepKey
+	text  string
+	since time.Time
+}
+
+// stepKey says on what: a service, a stack, or ("", "") the platform.
+type stepKey struct{ stack, service string }
+
+// above tells whether k is the stack of other, or the platform.
+func (k stepKey) above(other stepKey) bool {
+	return k != other && k.service == "" && (k.stack == "" || k.stack == other.stack)
 }
 
 // redraw is the shortest time between two drawings of what is under way.
@@ -43,21 +53,18 @@ func NewProgress(out io.Writer, style Style, live bool, now func() time.Time) *P
 func (p *Progress) On(e stacks.Event) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	key := e.Stack + "\x00" + e.Service + "\x00" + e.Phase
-	if e.State == stacks.Working {
-		p.begin(key, e)
+	if e.State == stacks.Working || passing(e) {
+		p.underWay(e)
 		return
 	}
-	took := p.end(key)
+	took := p.end(e)
 	p.clear()
-	if !passing(e) {
-		p.printf("%s\n", p.finished(e, took))
-	}
+	p.printf("%s\n", p.finished(e, took))
 	p.draw()
 }
 
-// passing tells a step that says little once it is over: a container that was
-// made or started, whose health is told next.
+// passing tells a step whose end says little: a container that was made or
+// started, whose health is told next.
 func passing(e stacks.Event) bool {
 	return e.State == stacks.Done && e.Phase == "up" && (e.Service != "" || e.Message != "")
 }
@@ -70,7 +77,9 @@ func (p *Progress) Close() {
 	p.clear()
 }
 
-func (p *Progress) begin(key string, e stacks.Event) {
+// underWay shows one line a service; before a stack's services have any, one
+// for the stack, and before that one for the platform.
+func (p *Progress) underWay(e stacks.Event) {
 	text := stepName(e)
 	if e.Message != "" {
 		text += ": " + Printable(e.Message)
@@ -78,30 +87,32 @@ func (p *Progress) begin(key string, e stacks.Event) {
 	if e.Progress != nil && e.Progress.Total > 0 {
 		text += fmt.Sprintf(" (%d%%)", e.Progress.Current*100/e.Progress.Total)
 	}
-	found := false
-	for i := range p.active {
-		if p.active[i].key == key {
-			p.active[i].text, found = text, true
-		}
-	}
-	if !found {
+	key := stepKey{e.Stack, e.Service}
+	p.active = slices.DeleteFunc(p.active, func(s step) bool { return s.key.above(key) })
+	at := slices.IndexFunc(p.active, func(s step) bool { return s.key == key })
+	if at < 0 {
 		p.active = append(p.active, step{key, text, p.now()})
+	} else {
+		p.active[at].text = text
 	}
-	if found && p.now().Sub(p.last) < redraw {
+	if at >= 0 && p.now().Sub(p.last) < redraw {
 		return
 	}
 	p.clear()
 	p.draw()
 }
 
-func (p *Progress) end(key string) time.Duration {
-	for i, s := range p.active {
+// end takes the line of what ended away, and those of its services.
+func (p *Progress) end(e stacks.Event) time.Duration {
+	key := stepKey{e.Stack, e.Service}
+	var took time.Duration
+	p.active = slices.DeleteFunc(p.active, func(s step) bool {
 		if s.key == key {
-			p.active = append(p.active[:i], p.active[i+1:]...)
-			return p.now().Sub(s.since)
+			took = p.now().Sub(s.since)
 		}
-	}
-	return 0
+		return s.key == key || (e.Stack != "" && key.above(s.key))
+	})
+	return took
 }
 
 func (p *Progress) finished(e stacks.Event, took time.Duration) string {

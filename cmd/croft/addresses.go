@@ -37,16 +37,22 @@ func (m *machine) printAddresses(d stacks.Desired) {
 	if len(d.Routes) == 0 {
 		return
 	}
-	file := filepath.Join(m.paths.State, "authority.pem")
-	cert, err := m.keeper(a.now).CACert()
-	if err != nil {
-		return // no stack has a certificate
-	}
-	if err := host.WriteFile(file, cert, 0o644); err != nil {
+	if file, err := m.writeAuthority(); err != nil {
 		a.note("warning: %v", err)
-		return
+	} else if file != "" {
+		a.note("browsers trust these after importing %s", file)
 	}
-	a.note("browsers trust these after importing %s", file)
+}
+
+// writeAuthority puts the authority's certificate where people find it: it is
+// public, and browsers have to import it. "" where no stack has a certificate.
+func (m *machine) writeAuthority() (string, error) {
+	cert, err := m.keeper(m.app.now).CACert()
+	if err != nil {
+		return "", nil
+	}
+	file := filepath.Join(m.paths.State, "authority.pem")
+	return file, host.WriteFile(file, cert, 0o644)
 }
 
 // readJSON reads a file of croft's own.

@@ -152,6 +152,11 @@ func (m *machine) printResult(r applyResult, prepared provision.Prepared, applie
 		}
 	}
 	if a.structured() {
+		if r.Result != "unchanged" {
+			if _, err := m.writeAuthority(); err != nil {
+				a.note("warning: %v", err)
+			}
+		}
 		line := struct {
 			Schema string      `json:"schema"`
 			Result applyResult `json:"result"`

@@ -110,7 +110,12 @@ func (e *timeoutError) Hint() string {
 // interruptedError says that a person or the system ended the run.
 type interruptedError struct{ err error }
 
-func (e *interruptedError) Error() string { return "interrupted: " + e.err.Error() }
+func (e *interruptedError) Error() string {
+	if errors.Is(e.err, context.Canceled) {
+		return "interrupted"
+	}
+	return "interrupted: " + e.err.Error()
+}
 func (e *interruptedError) Unwrap() error { return e.err }
 func (e *interruptedError) Hint() string {
 	return "what was done stands: croft status shows it, and the same command goes on from there"
@@ -165,6 +170,7 @@ func (a *app) report(err error) {
 		a.printProblems(problems)
 		return
 	}
+	a.terminal.endLine(err)
 	style := a.errStyle()
 	for i, line := range strings.Split(strings.TrimSpace(err.Error()), "\n") {
 		line = tui.Printable(line)

@@ -166,6 +166,13 @@ func (t *terminal) prompt() *tui.Prompt {
 	return t.asker
 }
 
+// endLine ends the line of a question that nobody answered.
+func (t *terminal) endLine(err error) {
+	if t != nil && t.asker != nil && exitCode(err) == exitInterrupted {
+		t.asker.Printf("\n")
+	}
+}
+
 // readSecret reads a line without echo. When ctx ends first, the echo comes back.
 func (t *terminal) readSecret(ctx context.Context) (string, error) {
 	fd := int(t.file.Fd())

@@ -73,10 +73,21 @@ func TestDeliver(t *testing.T) {
 	b := newDelivery(t)
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)
-	grants := []stacks.Grant{
+	grants := b.sampleGrants()
+	first := b.deliverTwice(t, grants)
+	b.deliverLess(t, first)
+}
+
+func (b *bench) sampleGrants() []stacks.Grant {
+	return []stacks.Grant{
 		b.grant("gitea/db", "gitea/web/db", 1000), b.grant("gitea/key", "gitea/web/key", 1000),
 		b.grant("gitea/db", "gitea/job/db", 999), b.grant("auth/key", "auth/auth/key", 0), b.grant("auth/key", "auth/auth/key", 0),
 	}
+}
+
+// deliverTwice gives the files; the second time nothing may be touched.
+func (b *bench) deliverTwice(t *testing.T, grants []stacks.Grant) map[string]file {
+	t.Helper()
 	if err := b.Deliver(grants); err != nil {
 		t.Fatal(err)
 	}
@@ -108,8 +119,13 @@ func TestDeliver(t *testing.T) {
 	if len(b.events) != 0 {
 		t.Errorf("events without a change: %v", b.events)
 	}
+	return first
+}
 
-	// A changed value, a changed owner, one grant less; auth is not mentioned.
+// deliverLess is a changed value, a changed owner, one grant less; auth is not
+// mentioned, and then withdrawn.
+func (b *bench) deliverLess(t *testing.T, first map[string]file) {
+	t.Helper()
 	_ = b.Set("gitea/key", stacks.NewSecret("TWO"))
 	if err := b.Deliver([]stacks.Grant{b.grant("gitea/key", "gitea/web/key", 1000), b.grant("gitea/db", "gitea/web/db", 1001)}); err != nil {
 		t.Fatal(err)

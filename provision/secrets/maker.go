@@ -58,7 +58,7 @@ func (m *maker) ensure(name string, spec stacks.SecretSpec) (made bool, err erro
 		}
 	case spec.Kind == "ca":
 		a, err := m.authority()
-		if err != nil || (exists && stacks.Reveal(old) == string(a.certPEM())) {
+		if err != nil || m.store.holds(name, string(a.certPEM())) {
 			return false, err
 		}
 	case exists:
@@ -122,13 +122,15 @@ func newRSA() (stacks.Secret, error) {
 	if err != nil {
 		return stacks.Secret{}, err
 	}
-	return keyPEM(key)
+	text, err := keyPEM(key)
+	return stacks.NewSecret(text), err
 }
 
-func keyPEM(key any) (stacks.Secret, error) {
+// keyPEM gives a private key in the clear, on its way into a Secret.
+func keyPEM(key any) (string, error) {
 	der, err := x509.MarshalPKCS8PrivateKey(key)
 	if err != nil {
-		return stacks.Secret{}, err
+		return "", err
 	}
-	return stacks.NewSecret(string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der}))), nil
+	return string(pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: der})), nil
 }

@@ -105,13 +105,19 @@ func (s *Store) Set(name string, value stacks.Secret) error {
 	if raw == "" || len(raw) > maxValue {
 		return failed(nil, "secret "+name, fmt.Sprintf("a value has 1 to %d bytes, this one %d", maxValue, len(raw)), "")
 	}
-	if old, ok := s.values[name]; ok && stacks.Reveal(old()) == raw {
+	if s.holds(name, raw) {
 		return nil
 	}
 	delete(s.doc.sealed, name) // sealed anew by Save
 	s.values[name] = veil(value)
 	s.dirty = true
 	return nil
+}
+
+// holds tells whether a secret has exactly this value.
+func (s *Store) holds(name, value string) bool {
+	old, ok := s.values[name]
+	return ok && stacks.Reveal(old()) == value
 }
 
 // Delete forgets a secret; one that is not there is no error.

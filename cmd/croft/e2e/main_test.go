@@ -52,11 +52,15 @@ func runAll(m *testing.M) (code int, err error) {
 	if scratch, err = os.MkdirTemp("", "croft-e2e-"); err != nil {
 		return 1, err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
-	// Non-root users of some tests must be able to walk in.
+	// Other users, and programs in containers, must be able to walk in.
 	if err := os.Chmod(scratch, 0o755); err != nil {
 		return 1, err
 	}
+	if os.Getenv("CROFT_E2E_KEEP") != "" {
+		fmt.Fprintln(os.Stderr, "e2e: everything is kept in", scratch)
+		return m.Run(), nil
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(scratch)) }()
 	defer func() { err = errors.Join(err, removeShared()) }()
 	return m.Run(), nil
 }

@@ -300,7 +300,7 @@ func (p *platform) addToConfig() error {
 }
 
 func removeShared() error {
-	if sharedPlatform == nil || os.Getenv("CROFT_E2E_KEEP") != "" {
+	if sharedPlatform == nil {
 		return nil
 	}
 	return sharedPlatform.remove()
