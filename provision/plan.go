@@ -84,6 +84,7 @@ func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions)
 	if err != nil {
 		return Prepared{}, err
 	}
+	state = state.For(rendered)
 	for _, name := range o.Stacks {
 		if _, ok := d.Stack(name); !ok {
 			return Prepared{}, fmt.Errorf("there is no stack %s on this platform", name)

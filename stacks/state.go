@@ -96,6 +96,21 @@ func (s State) Token() string {
 	return hex.EncodeToString(sum[:8])
 }
 
+// For narrows the images to the references of what would run, so that a pull of
+// something else does not make a plan stale.
+func (s State) For(r Rendered) State {
+	images := map[string]string{}
+	for _, stack := range r.Stacks {
+		for _, svc := range stack.Services {
+			if id, ok := s.Images[svc.Image]; ok {
+				images[svc.Image] = id
+			}
+		}
+	}
+	s.Images = images
+	return s
+}
+
 // Of gives the containers of one service, without one-off ones.
 func (s State) Of(project, service string) []Container {
 	var out []Container

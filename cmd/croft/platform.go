@@ -80,12 +80,12 @@ func noSuchStack(name string, d stacks.Desired) error {
 
 // facts is what Compose files may know of the machine.
 func (a *app) facts(paths host.Paths) map[string]string {
-	facts := map[string]string{"CROFT_USERS_DIR": paths.Users}
+	facts := map[string]string{"CROFT_USERS_DIR": paths.Users, "CROFT_DOCKER_GID": "0"}
 	socket, ok := strings.CutPrefix(a.env["DOCKER_HOST"], "unix://")
 	if !ok {
 		socket = defaultSocket
 	}
-	// Without an engine nobody asks; with one elsewhere there is no group here.
+	// Where there is no engine yet, 0 stands in: nothing is applied without one.
 	if gid, err := host.SocketGroup(socket); err == nil {
 		facts["CROFT_DOCKER_GID"] = strconv.Itoa(gid)
 	}
