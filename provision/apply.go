@@ -274,6 +274,14 @@ func (r *run) removals(ctx context.Context) error {
 	}
 	for _, n := range r.prep.Plan.Networks {
 		if n.Action == stacks.ActionRemove {
+			// Hubs were joined to it; they stay, and would keep it.
+			for _, c := range r.prep.State.Containers {
+				if slices.Contains(c.Networks, n.Name) {
+					if err := r.p.Networks.Disconnect(ctx, n.Name, c.ID); err != nil {
+						return err
+					}
+				}
+			}
 			if err := r.p.Networks.RemoveNetwork(ctx, n.Name); err != nil {
 				return err
 			}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -62,7 +63,41 @@ func (r *run) up(ctx context.Context, s stacks.RenderedStack, services []string)
 	if err != nil {
 		return err
 	}
+	if ids, err = r.mendNetworks(ctx, s, services, ids); err != nil {
+		return err
+	}
 	return r.gate(ctx, s, ids)
+}
+
+// mendNetworks makes containers anew that miss a network. The SDK leaves one
+// like that when an earlier Up broke off between two connects, and never
+// repairs it.
+func (r *run) mendNetworks(ctx context.Context, s stacks.RenderedStack, services []string, ids map[string][]string) (map[string][]string, error) {
+	state, err := r.p.Engine.Observe(ctx, r.p.Platform)
+	if err != nil {
+		return ids, err
+	}
+	var broken []string
+	for _, name := range services {
+		svc, _ := s.Service(name)
+		for _, c := range state.Of(s.Project, name) {
+			if c.Running() && slices.ContainsFunc(svc.Networks, func(n string) bool { return !slices.Contains(c.Networks, n) }) {
+				broken = append(broken, c.ID)
+			}
+		}
+	}
+	if len(broken) == 0 {
+		return ids, nil
+	}
+	r.ev(stacks.Event{Stack: s.Name, Phase: "up", State: stacks.Warning, Message: "a container missed a network and is made anew"})
+	if err := r.p.Engine.Remove(ctx, broken); err != nil {
+		return ids, err
+	}
+	file := filepath.Join(r.p.liveDir(s.Name), stacks.ComposeFile)
+	if err := r.p.Engine.Up(ctx, UpRequest{File: file, Project: s.Project, Services: services}, r.ev); err != nil {
+		return ids, err
+	}
+	return r.join(ctx, s, services)
 }
 
 // join connects the fresh containers of hubs to every network they serve, and

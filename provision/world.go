@@ -41,6 +41,9 @@ type Networks interface {
 	RemoveNetwork(ctx context.Context, name string) error
 	// Connect joins a container; one that is joined already is no error.
 	Connect(ctx context.Context, network, containerID string, aliases []string) error
+	// Disconnect takes a container off; one that is not joined, or gone, is no
+	// error.
+	Disconnect(ctx context.Context, network, containerID string) error
 }
 
 // Containers looks into and acts on single containers.

@@ -227,7 +227,7 @@ func (r *resolver) routes() {
 			owner[host] = fmt.Sprintf("route %s of stack %s", name, s.Name)
 			route := Route{
 				Stack: s.Name, Name: name, Service: cmp.Or(spec.Service, s.only()), Host: host, URL: "https://" + host + r.publicPort(),
-				Port: spec.Port, Access: cmp.Or(spec.Access, AccessTwoFactor), Paths: spec.Paths,
+				Port: spec.Port, Access: cmp.Or(spec.Access, AccessTwoFactor), Paths: longestFirst(spec.Paths),
 				Scheme: cmp.Or(spec.Scheme, "http"), Probe: cmp.Or(spec.Probe, "/"),
 			}
 			if !proxy {
@@ -239,6 +239,14 @@ func (r *resolver) routes() {
 			r.d.Routes = append(r.d.Routes, route)
 		}
 	}
+}
+
+// longestFirst orders path exceptions as everybody must judge them: Authelia
+// takes the first rule that matches, Traefik the longest prefix.
+func longestFirst(paths []PathSpec) []PathSpec {
+	out := slices.Clone(paths)
+	slices.SortStableFunc(out, func(a, b PathSpec) int { return cmp.Compare(len(b.Prefix), len(a.Prefix)) })
+	return out
 }
 
 // publicPort is ":port" where the proxy's HTTPS port is not 443, else "".

@@ -99,9 +99,7 @@ func (r *renderer) stack(s *stacks.Stack) (stacks.RenderedStack, stacks.Problems
 		return rs, stacks.Problems{{Severity: stacks.SeverityError, File: "stacks/" + s.Name, Subject: "stack " + s.Name, Message: err.Error()}}
 	}
 	d := decorator{r: r, s: s, files: files}
-	project, err := s.Project.WithServicesTransform(func(name string, svc types.ServiceConfig) (types.ServiceConfig, error) {
-		return d.service(name, svc)
-	})
+	project, err := d.services(s.Project)
 	if err != nil {
 		return rs, stacks.Problems{{Severity: stacks.SeverityError, File: s.File, Subject: "stack " + s.Name, Message: err.Error()}}
 	}
@@ -112,6 +110,23 @@ func (r *renderer) stack(s *stacks.Stack) (stacks.RenderedStack, stacks.Problems
 		return rs, stacks.Problems{{Severity: stacks.SeverityError, File: s.File, Subject: "stack " + s.Name, Message: err.Error()}}
 	}
 	return rs, nil
+}
+
+// services decorates each service of a copy of the project, one after the other:
+// WithServicesTransform does it in goroutines, and a decorator takes notes.
+func (d *decorator) services(p *types.Project) (*types.Project, error) {
+	out, err := p.WithServicesTransform(func(_ string, svc types.ServiceConfig) (types.ServiceConfig, error) { return svc, nil })
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range out.ServiceNames() {
+		svc, err := d.service(name, out.Services[name])
+		if err != nil {
+			return nil, err
+		}
+		out.Services[name] = svc
+	}
+	return out, nil
 }
 
 // dropResources takes out what is only there for compose-go: the top-level

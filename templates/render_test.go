@@ -247,3 +247,24 @@ func declaredOpen(d stacks.Desired, stack, router string) bool {
 	}
 	return false
 }
+
+// TestALooserPathCannotBeReachedInDisguise: an encoded slash or a path parameter
+// never takes the router with fewer guards.
+func TestALooserPathCannotBeReachedInDisguise(t *testing.T) {
+	own := map[string]string{"stacks/app/compose.yaml": `
+x-croft:
+  routes:
+    web: {port: 80, host: app, paths: [{prefix: /hook, access: public}, {prefix: /hook/deep, access: admin}]}
+services: {web: {image: "x:1"}}
+`}
+	r := render(t, load(t, platform(t, append(stacks.CatalogNames(), "app"), own)))
+	s, _ := r.Stack("app")
+	labels := reload(t, s.Project, s.Compose()).Services["web"].Labels
+	loose, strict := labels["traefik.http.routers.home-app-web-1.rule"], labels["traefik.http.routers.home-app-web-0.rule"]
+	if !strings.Contains(loose, "/hook`") || !strings.Contains(loose, "!PathRegexp(`(?i)%2f|%5c|;|") {
+		t.Errorf("the open path's rule is %s", loose)
+	}
+	if !strings.Contains(strict, "/hook/deep`") || strings.Contains(strict, "PathRegexp") {
+		t.Errorf("the stricter path's rule is %s; it must catch disguises too", strict)
+	}
+}

@@ -117,11 +117,41 @@ func (r *renderer) addRoute(h *httpConfig, s *stacks.Stack, route stacks.Route) 
 		Middlewares: chain(common, route.Access), Priority: 1000,
 	}
 	for i, p := range route.Paths {
+		rule := host + " && " + pathRule(p.Prefix)
+		if strictness(p.Access) < strictness(route.Access) {
+			rule += " && " + plainPath
+		}
 		h.Routers[name+"-"+strconv.Itoa(i)] = &router{
-			EntryPoints: []string{"websecure"}, Rule: host + " && (Path(`" + strings.TrimSuffix(p.Prefix, "/") + "`) || PathPrefix(`" + strings.TrimSuffix(p.Prefix, "/") + "/`))",
+			EntryPoints: []string{"websecure"}, Rule: rule,
 			Service: name, TLS: &struct{}{}, Middlewares: chain(common, p.Access), Priority: 2000 + len(p.Prefix),
 		}
 	}
+}
+
+// plainPath keeps encoded slashes, backslashes and path parameters off a looser
+// path: many programs decode /open/..%2fadmin to /admin after Traefik judged it
+// by its prefix. Such a request falls back to the router of the whole address.
+const plainPath = "!PathRegexp(`(?i)%2f|%5c|;|\\\\`)"
+
+func pathRule(prefix string) string {
+	prefix = strings.TrimSuffix(prefix, "/")
+	if prefix == "" {
+		return "PathPrefix(`/`)"
+	}
+	return "(Path(`" + prefix + "`) || PathPrefix(`" + prefix + "/`))"
+}
+
+// strictness orders accesses from the most open.
+func strictness(a stacks.Access) int {
+	switch a {
+	case stacks.AccessPublic, stacks.AccessAppLogin:
+		return 0
+	case stacks.AccessLogin:
+		return 1
+	case stacks.AccessAdmin:
+		return 3
+	}
+	return 2
 }
 
 // chain gives the middlewares of a router: every router has authentication

@@ -20,8 +20,8 @@ func newDestroy(a *app) *cobra.Command {
 	var volumes []string
 	cmd := &cobra.Command{
 		Use: "destroy", Short: "Remove what croft made; data only by name",
-		Long: `destroy removes the containers and networks of the platform, and its secrets from
-memory. It keeps the data, the platform's files, the state and the keys: croft
+		Long: `destroy removes the containers and networks of the platform, and its secrets
+from memory. It keeps the data, the platform's files, the state and the keys: croft
 apply brings everything back.
 
 Data goes only by name: --volume removes that volume and what is in it, for

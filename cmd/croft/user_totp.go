@@ -24,8 +24,8 @@ func newUserTOTP(a *app) *cobra.Command {
 	var o totpOptions
 	cmd := &cobra.Command{
 		Use: "totp NAME", Short: "Give a person a second factor",
-		Long: `totp makes a key for an authenticator app, shows it as a QR code on the terminal,
-and checks a code of the app. The sign-in program must run.
+		Long: `totp makes a key for an authenticator app, shows it as a QR code on the
+terminal, and checks a code of the app. The sign-in program must run.
 
 Without a terminal the key is printed with --reveal only, as an otpauth address:
 whoever reads it has the second factor.`,

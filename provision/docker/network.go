@@ -128,6 +128,19 @@ func (e *Engine) Connect(ctx context.Context, networkName, containerID string, a
 	return failed(fmt.Sprintf("join container %s to network %s", short(containerID), networkName), errors.Join(err, ignoreNotFound(again)))
 }
 
+// Disconnect takes a container off a network.
+func (e *Engine) Disconnect(ctx context.Context, networkName, containerID string) error {
+	_, err := e.api.NetworkDisconnect(ctx, networkName, client.NetworkDisconnectOptions{Container: containerID})
+	if err == nil || isNotFound(err) {
+		return nil
+	}
+	// Asked, as for Connect: engines say "is not connected" in several ways.
+	if joined, again := e.joined(ctx, networkName, containerID); isNotFound(again) || again == nil && !joined {
+		return nil
+	}
+	return failed(fmt.Sprintf("take container %s off network %s", short(containerID), networkName), err)
+}
+
 func (e *Engine) joined(ctx context.Context, networkName, containerID string) (bool, error) {
 	res, err := e.api.ContainerInspect(ctx, containerID, client.ContainerInspectOptions{})
 	if err != nil {

@@ -149,6 +149,22 @@ func (f *Fake) Connect(ctx context.Context, network, containerID string, aliases
 	return nil
 }
 
+// Disconnect takes a container off a network.
+func (f *Fake) Disconnect(ctx context.Context, network, containerID string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	b, err := f.box(containerID)
+	if err != nil {
+		return nil // gone
+	}
+	if err := f.called(ctx, "disconnect", network, b.Name); err != nil {
+		return err
+	}
+	b.Networks = slices.DeleteFunc(b.Networks, func(n string) bool { return n == network })
+	delete(b.aliases, network)
+	return nil
+}
+
 func (f *Fake) box(id string) (*box, error) {
 	if b := f.containers[id]; b != nil {
 		return b, nil

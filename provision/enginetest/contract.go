@@ -289,6 +289,17 @@ func connectTwice(t *testing.T, s *scene) {
 	if err := s.Engine.Connect(s.ctx, s.Platform+"-none", id, nil); err == nil {
 		t.Error("a missing network was joined")
 	}
+	for range 2 {
+		if err := s.Engine.Disconnect(s.ctx, front.Name, id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := s.Engine.Disconnect(s.ctx, front.Name, "0000000000000000"); err != nil {
+		t.Errorf("taking off a container that is gone: %v", err)
+	}
+	if err := s.Engine.RemoveNetwork(s.ctx, front.Name); err != nil {
+		t.Errorf("nobody is on it any more: %v", err)
+	}
 }
 
 func inspectOrder(t *testing.T, s *scene) {
