@@ -31,6 +31,7 @@ type run struct {
 	mu     sync.Mutex
 	memory memory
 	failed map[string]*FailedError
+	back   bool // the way back: nothing is copied aside, nothing taken back again
 }
 
 // Apply carries out a plan. It decides nothing: it refuses a plan that is
@@ -61,6 +62,9 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 		return r.rev, err
 	}
 	r.waves(ctx)
+	if ctx.Err() == nil { // an interrupted apply goes on with the next one
+		r.takeBack(ctx)
+	}
 	if err := r.removals(ctx); err != nil {
 		r.note("removals", err)
 	}
@@ -83,6 +87,9 @@ func (p *Provisioner) stamped(ev stacks.Events) stacks.Events {
 // prepare does everything that can fail without touching what runs.
 func (r *run) prepare(ctx context.Context) error {
 	p := r.p
+	if err := r.copiesFit(); err != nil {
+		return err
+	}
 	created, err := p.Secrets.Ensure(SecretSpecs(r.prep.Desired))
 	if err != nil {
 		return err
@@ -301,6 +308,8 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 			done++
 		case f.Skipped:
 			r.rev.Stacks[s.Name] = "skipped"
+		case f.TakenBack > 0:
+			r.rev.Stacks[s.Name] = "taken-back"
 		default:
 			r.rev.Stacks[s.Name] = "failed"
 		}
@@ -318,7 +327,10 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 	if first != nil {
 		r.rev.Failure = first.Error()
 		r.rev.Result = "failed"
-		if done > 0 {
+		switch {
+		case r.allTakenBack():
+			r.rev.Result = "taken-back"
+		case done > 0:
 			r.rev.Result = "partial"
 			first.Partial = true
 		}
@@ -345,6 +357,16 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 	return r.rev, nil
 }
 
+// allTakenBack tells whether whatever failed runs again as it did before.
+func (r *run) allTakenBack() bool {
+	for _, f := range r.failed {
+		if !f.Skipped && f.TakenBack == 0 {
+			return false
+		}
+	}
+	return true
+}
+
 // lockImages remembers what each reference meant.
 func (r *run) lockImages(ctx context.Context) error {
 	state, err := r.p.Engine.Observe(context.WithoutCancel(ctx), r.p.Platform)
@@ -360,5 +382,8 @@ func (r *run) lockImages(ctx context.Context) error {
 			}
 		}
 	}
-	return r.p.writeLock(r.prep.Lock)
+	if err := r.p.writeLock(r.prep.Lock); err != nil {
+		return err
+	}
+	return r.keepImages(context.WithoutCancel(ctx))
 }

@@ -196,8 +196,12 @@ func TestHubIsJoinedBeforeTheConsumerStarts(t *testing.T) {
 		t.Errorf("aliases %v, want postgres", got)
 	}
 	calls := b.engine.Calls()
-	joined := slices.IndexFunc(calls, func(c string) bool { return strings.Contains(c, "home-api-postgres") && strings.HasPrefix(strings.ToLower(c), "connect") })
-	started := slices.IndexFunc(calls, func(c string) bool { return strings.Contains(c, "home-api") && strings.HasPrefix(strings.ToLower(c), "up") })
+	joined := slices.IndexFunc(calls, func(c string) bool {
+		return strings.Contains(c, "home-api-postgres") && strings.HasPrefix(strings.ToLower(c), "connect")
+	})
+	started := slices.IndexFunc(calls, func(c string) bool {
+		return strings.Contains(c, "home-api") && strings.HasPrefix(strings.ToLower(c), "up")
+	})
 	if joined < 0 || started < 0 || joined > started {
 		t.Errorf("joined at call %d, consumer up at %d:\n%s", joined, started, strings.Join(calls, "\n"))
 	}

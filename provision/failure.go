@@ -37,6 +37,8 @@ type FailedError struct {
 	LogTail        string // end of its log
 	Partial        bool   // other stacks were applied
 	Skipped        bool   // not tried, because what it needs failed
+	TakenBack      int    // revision that runs again; 0: the way back was not taken or failed
+	WayBack        string // why the way back failed
 }
 
 func (e *FailedError) Error() string {
@@ -44,11 +46,20 @@ func (e *FailedError) Error() string {
 	if e.Service != "" {
 		on += "/" + e.Service
 	}
+	switch {
+	case e.TakenBack > 0:
+		return fmt.Sprintf("%s: %s; %s was taken back to revision %d", on, e.Reason, e.Stack, e.TakenBack)
+	case e.WayBack != "":
+		return fmt.Sprintf("%s: %s; the way back failed as well: %s", on, e.Reason, e.WayBack)
+	}
 	return fmt.Sprintf("%s: %s", on, e.Reason)
 }
 
 // Hint says where to look.
 func (e *FailedError) Hint() string {
+	if e.TakenBack > 0 {
+		return "mend the cause and croft apply, or croft release " + e.Stack + " to try the same again"
+	}
 	if e.Service == "" {
 		return "croft status shows what runs; mend the cause and croft apply goes on from here"
 	}

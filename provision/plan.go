@@ -25,7 +25,8 @@ func (p *Provisioner) Observe(ctx context.Context) (stacks.State, error) {
 		return stacks.State{}, err
 	}
 	state.Reloaded, state.Stopped = m.Reloaded, m.Stopped
-	return state, nil
+	state.Interrupted, err = p.interrupted()
+	return state, err
 }
 
 // Render gives what would run, and the lock with what it had to give anew. It

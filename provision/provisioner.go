@@ -18,6 +18,8 @@ type Provisioner struct {
 	Networks   Networks
 	Containers Containers
 	Secrets    Secrets
+	Repairs    Repairs
+	Volumes    Volumes
 	// WriteFile replaces a file atomically and durably.
 	WriteFile func(path string, data []byte, mode fs.FileMode) error
 	// MakeVolume makes a volume's directory with its owner ("uid:gid" or "").
@@ -45,16 +47,22 @@ type Prepared struct {
 type ApplyOptions struct {
 	WaitTimeout time.Duration     // per service until healthy; 0: 5 minutes
 	Inputs      map[string][]byte // what the admin wrote, kept with the revision
+	// Load reads the platform anew with some stacks taken from elsewhere. Without
+	// it a failed stack stays as it is.
+	Load Loader
 }
+
+// Loader reads what is desired; stacks named in instead come from there.
+type Loader func(instead map[string]fs.FS) (stacks.Desired, error)
 
 // Revision is one applied change as it is kept under revisions/.
 type Revision struct {
 	Number   int               `json:"number"`
 	At       time.Time         `json:"at"`
-	Result   string            `json:"result"` // applied, partial, failed
+	Result   string            `json:"result"` // applied, partial, failed, taken-back
 	Commit   string            `json:"commit,omitempty"`
 	Hash     string            `json:"hash"`              // Plan.Revision
-	Stacks   map[string]string `json:"stacks"`            // stack -> applied, failed, skipped
+	Stacks   map[string]string `json:"stacks"`            // stack -> applied, failed, skipped, taken-back
 	Images   map[string]string `json:"images"`            // reference -> ID
 	Failure  string            `json:"failure,omitempty"` // one line
 	Duration string            `json:"duration"`

@@ -34,6 +34,11 @@ func (r *run) stack(ctx context.Context, s stacks.RenderedStack) error {
 		}
 	}
 	if len(up) > 0 {
+		if !r.back {
+			if err := r.begin(ctx, s, up); err != nil {
+				return err
+			}
+		}
 		if err := r.up(ctx, s, up); err != nil {
 			return err
 		}
@@ -44,6 +49,9 @@ func (r *run) stack(ctx context.Context, s stacks.RenderedStack) error {
 		}
 	}
 	if err := r.setup(ctx, s, append(up, again...)); err != nil {
+		return err
+	}
+	if err := r.clearPending(s.Name); err != nil {
 		return err
 	}
 	r.ev(stacks.Event{Stack: s.Name, Phase: "up", State: stacks.Done})

@@ -60,6 +60,30 @@ type Containers interface {
 	Tail(ctx context.Context, id string, lines int) (string, error)
 }
 
+// Repairs is what the way back needs beside an ordinary apply.
+type Repairs interface {
+	// Settle waits until the project's containers stop changing: a run that
+	// failed or was killed may have left stops going on in the engine.
+	Settle(ctx context.Context, project string) error
+	// Tag makes a reference mean an image that is present, by its ID.
+	Tag(ctx context.Context, imageID, reference string) error
+	// Untag forgets a reference; the image goes with its last one. A missing
+	// reference is no error.
+	Untag(ctx context.Context, reference string) error
+}
+
+// Volumes copies data aside and puts it back. Paths are absolute directories.
+type Volumes interface {
+	// Fits tells whether a copy of the directories has room beside them: by
+	// sharing blocks where the file system can, else by free space.
+	Fits(paths []string) error
+	// Copy makes a whole copy that appears under its name only when complete.
+	Copy(ctx context.Context, from, to string) error
+	// Swap puts aside in the place of path, whose old content goes to failed.
+	// Run again after a kill it finishes what it began.
+	Swap(path, aside, failed string) error
+}
+
 // Inspected is one container in detail.
 type Inspected struct {
 	ID        string

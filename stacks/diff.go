@@ -171,7 +171,7 @@ func (d *differ) service(s RenderedStack, svc RenderedService, old, fresh map[st
 		if len(svc.Hubs) > 0 || d.needed(s.Name) {
 			c.Risk = RiskDowntime
 		}
-		if svc.Data && got[0].Image != svc.Image {
+		if svc.Data && d.newImage(svc, got, old) {
 			c.Risk = RiskData
 		}
 		return c
@@ -180,10 +180,29 @@ func (d *differ) service(s RenderedStack, svc RenderedService, old, fresh map[st
 		c.Action, c.Causes = ActionStart, causes
 		return c
 	}
+	if slices.Contains(d.have.Interrupted[s.Name], svc.Name) {
+		c.Action, c.Causes = ActionStart, []string{"the last apply was interrupted here"}
+		return c
+	}
 	if svc.Reload != "" && d.have.Reloaded[s.Name+"/"+svc.Name] != svc.Reload {
 		c.Action, c.Causes = ActionReload, d.changedFiles(s, svc.ReloadPaths, "what it reads again changed")
 	}
 	return c
+}
+
+// newImage tells whether the service gets another image than it runs on. An
+// image that is not here yet is another one, unless its reference stayed.
+func (d *differ) newImage(svc RenderedService, got []Container, old map[string]any) bool {
+	id, present := d.have.Images[svc.Image]
+	for _, g := range got {
+		if present && id != g.ImageID {
+			return true
+		}
+		if !present && (old == nil || old["image"] != svc.Image) {
+			return true
+		}
+	}
+	return false
 }
 
 func (d *differ) recreateCauses(svc RenderedService, s RenderedStack, got []Container, old, fresh map[string]any) []string {
@@ -205,7 +224,7 @@ func (d *differ) recreateCauses(svc RenderedService, s RenderedStack, got []Cont
 		if g.Secrets() != svc.Secrets {
 			causes = append(causes, "its secrets changed")
 		}
-		if id, present := d.have.Images[svc.Image]; present && id != g.ImageID && g.Image == svc.Image {
+		if id, present := d.have.Images[svc.Image]; present && id != g.ImageID && g.Spec() == svc.Spec {
 			causes = append(causes, fmt.Sprintf("image %s is another one now", svc.Image))
 		}
 		for _, n := range svc.Networks {

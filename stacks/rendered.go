@@ -89,6 +89,8 @@ type RenderedService struct {
 	Networks    []string // names on the engine that its own Compose file attaches
 	Hubs        []string // shared networks that croft joins it to after it started
 	DependsOn   []string // services of the same stack
+	// Volumes are the keys of the stack's volumes that it mounts.
+	Volumes []string
 	// Follows names services whose network, process or volume space it shares: it
 	// would stay on a dead container when they are replaced.
 	Follows  []string

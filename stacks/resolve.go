@@ -15,6 +15,9 @@ type LoadOptions struct {
 	Dir string // absolute directory of the platform; only for path arithmetic
 	// Facts are further variables of Compose files: CROFT_DOCKER_GID, CROFT_USERS_DIR.
 	Facts map[string]string
+	// Instead gives stacks from elsewhere: the inputs of an earlier revision, laid
+	// out as a platform is. Their answers come from the croft.yaml there.
+	Instead map[string]fs.FS
 }
 
 // LoadDesired reads croft.yaml and every stack it names, brings in what those
@@ -47,11 +50,17 @@ func LoadDesired(fsys fs.FS, o LoadOptions) (Desired, Problems) {
 			continue
 		}
 		loaded[name] = nil
-		if _, err := fs.Stat(fsys, path.Join("stacks", name)); err != nil {
+		from, choice := fsys, p.Stacks[name]
+		if earlier, ok := o.Instead[name]; ok {
+			then, ps := LoadPlatform(earlier)
+			problems = append(problems, ps...)
+			from, choice = earlier, then.Stacks[name]
+		}
+		if _, err := fs.Stat(from, path.Join("stacks", name)); err != nil {
 			problems = append(problems, missingStack(name, wantedBy[name]))
 			continue
 		}
-		s, ps := LoadStack(fsys, name, LoadEnv{Dir: o.Dir, ProjectName: p.Name + "-" + name, Choice: p.Stacks[name], Facts: facts})
+		s, ps := LoadStack(from, name, LoadEnv{Dir: o.Dir, ProjectName: p.Name + "-" + name, Choice: choice, Facts: facts})
 		problems = append(problems, ps...)
 		if s == nil {
 			continue

@@ -1,7 +1,12 @@
 package stacks
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
 	"io/fs"
+	"maps"
+	"slices"
 
 	"github.com/compose-spec/compose-go/v2/types"
 )
@@ -35,6 +40,19 @@ func (s *Stack) Find(path string) (File, bool) {
 		}
 	}
 	return File{}, false
+}
+
+// InputHash names what the admin wrote of this stack: its files and answers.
+func (s *Stack) InputHash() string {
+	h := sha256.New()
+	for _, f := range s.Files {
+		fmt.Fprintf(h, "%s %d\n", f.Path, len(f.Content))
+		h.Write(f.Content)
+	}
+	for _, key := range slices.Sorted(maps.Keys(s.Options)) {
+		fmt.Fprintf(h, "%q=%q\n", key, s.Options[key])
+	}
+	return hex.EncodeToString(h.Sum(nil)[:12])
 }
 
 // Position is a place in a YAML file, both from 1.

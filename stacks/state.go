@@ -74,6 +74,9 @@ type State struct {
 	LiveCompose map[string][]byte `json:"-"`
 	// Reloaded is what was last reloaded: "stack/service" -> hash.
 	Reloaded map[string]string `json:"reloaded"`
+	// Interrupted names services whose change began and has not passed the gate:
+	// stack -> services. Labels alone would call them done.
+	Interrupted map[string][]string `json:"interrupted,omitempty"`
 	// Stopped names stacks that the admin stopped; apply leaves them so.
 	Stopped []string `json:"stopped,omitempty"`
 }

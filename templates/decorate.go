@@ -58,6 +58,8 @@ type usage struct {
 	grants []stacks.Grant
 	keys   map[string][]string // grant path base -> secret keys behind it
 	data   bool
+	// volumes are the keys of what it mounts, as in RenderedVolume.
+	volumes []string
 }
 
 func (d *decorator) use(service string) *usage {
@@ -99,6 +101,7 @@ func (d *decorator) mounts(name string, svc *types.ServiceConfig) error {
 	for i, v := range svc.Volumes {
 		if v.Type == types.VolumeTypeVolume {
 			use.data = true
+			use.volumes = append(use.volumes, d.s.Name+"/"+v.Source)
 		}
 		if v.Type != types.VolumeTypeBind {
 			continue
@@ -116,6 +119,7 @@ func (d *decorator) mounts(name string, svc *types.ServiceConfig) error {
 		place := d.place(rel, "")
 		svc.Volumes[i].Source = place.Path
 		d.data = append(d.data, place)
+		use.volumes = append(use.volumes, place.Key)
 	}
 	return nil
 }

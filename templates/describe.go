@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/distribution/reference"
 
 	"github.com/croft-sh/croft/stacks"
 )
@@ -13,13 +14,14 @@ import (
 func (d *decorator) describe(p *types.Project, svc types.ServiceConfig) stacks.RenderedService {
 	use := d.use(svc.Name)
 	out := stacks.RenderedService{
-		Name: svc.Name, Image: svc.Image, Build: svc.Build != nil, Job: d.isJob(svc.Name), Data: use.data,
+		Name: svc.Name, Image: svc.Image, Build: svc.Build != nil, Job: d.isJob(svc.Name), Data: use.data, Volumes: use.volumes,
 		Healthy: svc.HealthCheck != nil && !svc.HealthCheck.Disable, Grants: use.grants,
 		Hubs: d.r.hubsFor(d.s.Name, svc.Name), Replicas: svc.GetScale(), Ports: published(svc),
 	}
 	if out.Image == "" && out.Build {
 		out.Image = p.Name + "-" + svc.Name
 	}
+	out.Image = familiar(out.Image)
 	for dep := range svc.DependsOn {
 		out.DependsOn = append(out.DependsOn, dep)
 	}
@@ -148,6 +150,19 @@ func (d *decorator) hashSecrets(svc types.ServiceConfig, use *usage, out *stacks
 	if len(live) > 0 {
 		out.Reload = hash(append(live, []byte(out.Reload))...)
 	}
+}
+
+// familiar writes an image reference in the one form under which State.Images
+// keeps it. What is no reference stays as it is and fails at the pull.
+func familiar(image string) string {
+	named, err := reference.ParseNormalizedNamed(image)
+	if err != nil || strings.HasPrefix(image, "sha256:") {
+		return image
+	}
+	if digested, ok := named.(reference.Digested); ok {
+		return reference.FamiliarName(named) + "@" + digested.Digest().String()
+	}
+	return reference.FamiliarString(reference.TagNameOnly(named))
 }
 
 // follows gives the services whose space this one shares.

@@ -21,10 +21,10 @@ func Plan(p stacks.Plan, s Style) string {
 	v.files(p.Files)
 	v.notChecked(p.NotChecked)
 	for _, w := range p.Warnings {
-		v.note(s.Yellow("warning"), w, "")
+		v.note("warning", s.Yellow, w, "")
 	}
 	for _, b := range p.Blocked {
-		v.note(s.Red("blocked"), b.Subject+": "+b.Why, b.Hint)
+		v.note("blocked", s.Red, b.Subject+": "+b.Why, b.Hint)
 	}
 	v.line("")
 	v.line("%s", s.Bold(PlanSummary(p)))
@@ -151,10 +151,11 @@ func (v *planView) notChecked(what []string) {
 	v.line("%s", v.style.Dim(Wrap(Printable("not checked: "+strings.Join(what, "; ")), v.style.Width, "")))
 }
 
-func (v *planView) note(word, text, hint string) {
+// note draws a word and what it is about, wrapped as one.
+func (v *planView) note(word string, paint func(string) string, text, hint string) {
 	v.line("")
-	body := strings.TrimLeft(Wrap(Printable(text), v.style.Width, "  "), " ")
-	v.line("%s: %s", word, body)
+	body := strings.TrimLeft(Wrap(word+": "+Printable(text), v.style.Width, "  "), " ")
+	v.line("%s%s", paint(word), strings.TrimPrefix(body, word))
 	if hint != "" {
 		v.line("%s", Wrap("hint: "+Printable(hint), v.style.Width, "  "))
 	}

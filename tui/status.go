@@ -31,12 +31,18 @@ func Status(st stacks.Status, now time.Time, s Style) string {
 		}
 	}
 	for _, d := range st.Drift {
-		fmt.Fprintf(&b, "\n%s: %s\n", s.Yellow("drift"), Wrap(Printable(d), s.Width, ""))
+		b.WriteString("\n" + remark("drift", d, s))
 	}
 	for _, w := range st.Warnings {
-		fmt.Fprintf(&b, "\n%s: %s\n", s.Yellow("warning"), Wrap(Printable(w), s.Width, ""))
+		b.WriteString("\n" + remark("warning", w, s))
 	}
 	return b.String()
+}
+
+// remark draws a word and what it is about, wrapped as one.
+func remark(word, text string, s Style) string {
+	body := Wrap(word+": "+Printable(text), s.Width, "")
+	return s.Yellow(word) + strings.TrimPrefix(body, word) + "\n"
 }
 
 func serviceLine(svc stacks.ServiceStatus, width int, s Style) string {

@@ -82,7 +82,7 @@ func broken(text []byte, seed uint64) [][]byte {
 	}
 	r := rand.New(rand.NewPCG(seed, 1))
 	odd := []byte("\x00\t\n\r\"'{}[]:,#&*!|>%@`-?~\xff0 $<")
-	for range 600 {
+	for range 300 {
 		b := slices.Clone(text)
 		for range 1 + r.IntN(3) {
 			i := r.IntN(len(b))

@@ -21,8 +21,8 @@ func newDestroy(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "destroy", Short: "Remove what croft made; data only by name",
 		Long: `destroy removes the containers and networks of the platform, and its secrets
-from memory. It keeps the data, the platform's files, the state and the keys: croft
-apply brings everything back.
+from memory. It keeps the data, the platform's files, the state and the keys:
+croft apply brings everything back.
 
 Data goes only by name: --volume removes that volume and what is in it, for
 good, once its containers are gone.`,
@@ -59,6 +59,9 @@ func runDestroy(ctx context.Context, a *app, names []string) error {
 		return err
 	}
 	defer m.close()
+	if m.broken != nil && len(names) > 0 {
+		return m.broken // where data may lie is not known
+	}
 	v, err := m.toDestroy(ctx, names)
 	if err != nil {
 		return err

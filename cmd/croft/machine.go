@@ -37,8 +37,12 @@ func (a *app) connect(ctx context.Context) (*machine, error) {
 	m, err := a.connectTo(ctx, p)
 	if err != nil {
 		p.close()
+		return nil, err
 	}
-	return m, err
+	if p.broken != nil {
+		a.note("warning: %s is not valid; croft validate says why", stacks.PlatformFile)
+	}
+	return m, nil
 }
 
 func (a *app) connectTo(ctx context.Context, p *platform) (*machine, error) {
@@ -95,6 +99,9 @@ func (m *machine) makeReady(d stacks.Desired) error {
 	if err := ensureKey(m.paths); err != nil {
 		return err
 	}
+	if err := m.register(); err != nil {
+		return err
+	}
 	if _, err := host.MountTmpfs(m.paths.Run); err != nil {
 		return err
 	}
@@ -104,6 +111,21 @@ func (m *machine) makeReady(d stacks.Desired) error {
 	}
 	m.app.showAccount(account)
 	return nil
+}
+
+// register writes a platform down that was made without init. One that is known
+// elsewhere stays there: this may be another work tree of it.
+func (m *machine) register() error {
+	known, err := host.KnownPlatforms(m.paths.Platforms)
+	if err != nil {
+		return err
+	}
+	for _, k := range known {
+		if k.Name == m.Name && needPlatformFile(k.Dir, "") == nil {
+			return nil
+		}
+	}
+	return host.AddPlatform(m.paths.Platforms, host.Known{Name: m.Name, Dir: m.dir})
 }
 
 // ensureKey makes the host key, unless there are secrets: those need the key

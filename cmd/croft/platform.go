@@ -19,6 +19,8 @@ type platform struct {
 	root  *os.Root
 	paths host.Paths
 	facts map[string]string
+	// broken says what is wrong with croft.yaml; then only Name is known.
+	broken error
 }
 
 // openPlatform finds the platform and reads croft.yaml.
@@ -36,12 +38,33 @@ func (a *app) openPlatformIn(dir string) (*platform, error) {
 		return nil, &noPlatformError{why: fmt.Sprintf("cannot open the platform: %v", err), hint: "check its rights, or run croft as root"}
 	}
 	read, problems := stacks.LoadPlatform(root.FS())
-	if err := problems.Err(); err != nil {
-		return nil, errJoin(err, root.Close())
+	broken := problems.Err()
+	if broken != nil {
+		// What runs can be looked at and stopped all the same, if it is known
+		// under which name it runs.
+		name := a.knownAs(dir)
+		if name == "" {
+			return nil, errJoin(broken, root.Close())
+		}
+		read = stacks.Platform{Name: name}
 	}
-	p := &platform{Platform: read, dir: dir, root: root, paths: a.pathsFor(read.Name)}
+	p := &platform{Platform: read, dir: dir, root: root, paths: a.pathsFor(read.Name), broken: broken}
 	p.facts = a.facts(p.paths)
 	return p, nil
+}
+
+// knownAs gives the name under which a directory was set up, or nothing.
+func (a *app) knownAs(dir string) string {
+	known, err := host.KnownPlatforms(a.pathsFor("").Platforms)
+	if err != nil {
+		return "" // then croft.yaml's own problem is the one to tell
+	}
+	for _, k := range known {
+		if k.Dir == dir {
+			return k.Name
+		}
+	}
+	return ""
 }
 
 func (p *platform) close() { _ = p.root.Close() } // was only read
@@ -50,6 +73,9 @@ func (p *platform) files() fs.FS { return p.root.FS() }
 
 // desired reads and checks everything. Warnings are in Desired.
 func (p *platform) desired() (stacks.Desired, error) {
+	if p.broken != nil {
+		return stacks.Desired{}, p.broken
+	}
 	d, problems := stacks.LoadDesired(p.files(), stacks.LoadOptions{Dir: p.dir, Facts: p.facts})
 	if err := problems.Err(); err != nil {
 		return stacks.Desired{}, err

@@ -51,9 +51,16 @@ func runRestart(ctx context.Context, a *app, args []string) error {
 	if err != nil {
 		return err
 	}
+	state, err := m.prov.Observe(ctx)
+	if err != nil {
+		return err
+	}
 	var running []stacks.Container
 	v := actedView{Schema: "croft/restart/v1", Done: "restarted", On: []string{}}
 	for _, c := range found {
+		if contains(state.Stopped, c.Stack) {
+			return &refusedError{err: fmt.Errorf("stack %s is stopped", c.Stack), hint: "croft start " + c.Stack}
+		}
 		// A job that ended is not to run again.
 		if c.State == "exited" && c.ExitCode == 0 {
 			continue

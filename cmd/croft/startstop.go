@@ -94,8 +94,9 @@ func runStart(ctx context.Context, a *app, args []string) error {
 	}
 	v := actedView{Schema: "croft/start/v1", Done: "started", On: []string{}}
 	for _, name := range names {
+		// Written down last: killed in between, it is still stopped for apply.
 		if err := m.engine.Start(ctx, idsOf(m.toStart(state, name))); err != nil {
-			return err
+			return &failure{err: err, hint: "croft apply --stack " + name + " also brings back what a restart of the machine took, as secrets in memory"}
 		}
 		if err := m.prov.SetStopped(name, false); err != nil {
 			return err
@@ -136,7 +137,7 @@ func (m *machine) toStart(state stacks.State, name string) []stacks.Container {
 }
 
 // stacksInOrder gives the named stack, or all, those that others need first.
-// Where the platform is not valid, the names in croft.yaml have to do.
+// Where the platform is not valid, those that were applied last have to do.
 func (m *machine) stacksInOrder(args []string) ([]string, error) {
 	var names []string
 	if d, err := m.desired(); err == nil {
@@ -144,7 +145,11 @@ func (m *machine) stacksInOrder(args []string) ([]string, error) {
 			names = append(names, s.Name)
 		}
 	} else {
-		names = sortedNames(m.Stacks)
+		applied, err := m.prov.Applied()
+		if err != nil {
+			return nil, err
+		}
+		names = sortedNames(applied)
 	}
 	if len(args) == 0 {
 		return names, nil

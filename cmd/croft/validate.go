@@ -15,8 +15,8 @@ func newValidate(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "validate", Short: "Check the whole platform without touching anything",
 		Long: `validate reads croft.yaml and every stack, resolves and renders them, and
-reports every problem at once, each with its file, its line and what to do about it. It
-needs no container engine and changes nothing.
+reports every problem at once, each with its file, its line and what to do
+about it. It needs no container engine and changes nothing.
 
 It exits 0 where the platform is valid, warnings or not, else 13.`,
 		Example: "  croft validate\n  croft validate -o json",

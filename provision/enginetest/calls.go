@@ -269,3 +269,32 @@ func emit(ev stacks.Events, e stacks.Event) {
 		ev(e)
 	}
 }
+
+// Settle finds nothing moving: the fake does everything at once.
+func (f *Fake) Settle(ctx context.Context, project string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.called(ctx, "Settle", project)
+}
+
+// Tag makes a reference mean an image.
+func (f *Fake) Tag(ctx context.Context, imageID, reference string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.called(ctx, "Tag", imageID, reference); err != nil {
+		return err
+	}
+	f.images[normal(reference)] = imageID
+	return nil
+}
+
+// Untag forgets a reference.
+func (f *Fake) Untag(ctx context.Context, reference string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.called(ctx, "Untag", reference); err != nil {
+		return err
+	}
+	delete(f.images, normal(reference))
+	return nil
+}

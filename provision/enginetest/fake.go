@@ -24,6 +24,7 @@ type Engine interface {
 	provision.Engine
 	provision.Networks
 	provision.Containers
+	provision.Repairs
 }
 
 var _ Engine = (*Fake)(nil)

@@ -207,7 +207,8 @@ var forged = []string{
 	"X-Forwarded-Port: 6666", "X-Forwarded-Server: forged", "X-Forwarded-Uri: /forged", "X-Forwarded-Method: FORGED",
 	"X-Forwarded-User: forged", "X-Forwarded-Prefix: /forged", "X-Real-Ip: 203.0.113.9",
 	"X_Forwarded_For: 203.0.113.9", "X_Forwarded_Host: forged.example.com", "X_Real_Ip: 203.0.113.9",
-	"X-Forwarded_For: 203.0.113.9", "Forwarded: for=203.0.113.9;host=forged.example.com",
+	"X-Forwarded_For: 203.0.113.9", "X-Forwarded-Groups: forged", "X-Forwarded-Email: forged", "X-Remote-User: forged",
+	"X-Forwarded-Ssl: forged", "X-Original-Url: /forged", "X-Rewrite-Url: /forged", "Forwarded: for=203.0.113.9;host=forged.example.com",
 }
 
 func TestForgedHeadersDoNotGetIn(t *testing.T) {
@@ -262,7 +263,8 @@ func TestSecurityHeaders(t *testing.T) {
 	b := p.browser(t)
 	got := b.post(t, p.url("auth", "/api/firstfactor"), map[string]any{"username": "ada", "password": p.password(t)})
 	for _, cookie := range got.header.Values("Set-Cookie") {
-		if !strings.Contains(cookie, "Secure") || !strings.Contains(cookie, "HttpOnly") || !strings.Contains(cookie, "SameSite=") {
+		low := strings.ToLower(cookie)
+		if !strings.Contains(low, "; secure") || !strings.Contains(low, "; httponly") || !strings.Contains(low, "; samesite=") {
 			t.Errorf("the session's cookie: %s", cookie[strings.Index(cookie, ";"):])
 		}
 	}

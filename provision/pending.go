@@ -1,0 +1,215 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+
+	"github.com/croft-sh/croft/stacks"
+)
+
+// pending is a stack whose change has begun and has neither passed the gate nor
+// been taken back. It is written before the first container is touched.
+type pending struct {
+	Revision int      `json:"revision"`
+	Services []string `json:"services"`
+	// Data lists what is copied aside before a new image meets it. The new image
+	// is never started before Copied is true.
+	Data   []aside `json:"data,omitempty"`
+	Copied bool    `json:"copied,omitempty"`
+}
+
+// aside is a copy of a volume's data from before a new image met it.
+type aside struct {
+	Volume   string `json:"volume"` // key
+	Path     string `json:"path"`   // where the volume lies
+	Copy     string `json:"copy"`   // where the copy lies
+	Revision int    `json:"revision"`
+}
+
+func (p *Provisioner) pendingPath() string { return filepath.Join(p.StateDir, "pending.json") }
+func (p *Provisioner) asidesPath() string  { return filepath.Join(p.StateDir, "asides.json") }
+
+func (p *Provisioner) readPending() (map[string]pending, error) {
+	out := map[string]pending{}
+	err := readJSON(p.pendingPath(), &out)
+	return out, err
+}
+
+func (r *run) setPending(stack string, pend pending) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all, err := r.p.readPending()
+	if err != nil {
+		return err
+	}
+	all[stack] = pend
+	return r.p.writeJSON(r.p.pendingPath(), all)
+}
+
+// clearPending ends a stack's change. Its copies are kept, and listed.
+func (r *run) clearPending(stack string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	all, err := r.p.readPending()
+	if err != nil {
+		return err
+	}
+	pend, ok := all[stack]
+	if !ok {
+		return nil
+	}
+	if pend.Copied && len(pend.Data) > 0 {
+		var kept []aside
+		if err := readJSON(r.p.asidesPath(), &kept); err != nil {
+			return err
+		}
+		if err := r.p.writeJSON(r.p.asidesPath(), append(kept, pend.Data...)); err != nil {
+			return err
+		}
+	}
+	delete(all, stack)
+	return r.p.writeJSON(r.p.pendingPath(), all)
+}
+
+// atRisk gives the volumes of the stack that a new image is about to meet.
+func (r *run) atRisk(s stacks.RenderedStack) []aside {
+	keys := map[string]bool{}
+	for _, c := range r.prep.Plan.Of(s.Name) {
+		if c.Risk != stacks.RiskData {
+			continue
+		}
+		svc, _ := s.Service(c.Service)
+		for _, key := range svc.Volumes {
+			keys[key] = true
+		}
+	}
+	var out []aside
+	for _, v := range s.Volumes {
+		if keys[v.Key] && v.Path != "" {
+			out = append(out, aside{Volume: v.Key, Path: v.Path, Copy: fmt.Sprintf("%s.croft-aside-%d", v.Path, r.rev.Number), Revision: r.rev.Number})
+		}
+	}
+	return out
+}
+
+// copiesFit refuses, before anything is touched, a change whose data cannot be
+// copied aside.
+func (r *run) copiesFit() error {
+	var paths []string
+	for _, s := range r.prep.Rendered.Stacks {
+		for _, a := range r.atRisk(s) {
+			paths = append(paths, a.Path)
+		}
+	}
+	if len(paths) == 0 || r.p.Volumes == nil {
+		return nil
+	}
+	slices.Sort(paths)
+	if err := r.p.Volumes.Fits(slices.Compact(paths)); err != nil {
+		return &BlockedError{Blocked: []stacks.Blocked{{
+			Subject: "data", Why: "a new image would meet data that cannot be copied aside first: " + err.Error(),
+			Hint: "make room, or take the change of image out",
+		}}}
+	}
+	return nil
+}
+
+// begin notes that a stack changes, and copies its data aside where a new image
+// is about to meet it. Killed before Copied is written, the copy is made again:
+// the new image has not been started.
+func (r *run) begin(ctx context.Context, s stacks.RenderedStack, services []string) error {
+	all, err := r.p.readPending()
+	if err != nil {
+		return err
+	}
+	pend, unfinished := all[s.Name]
+	if !unfinished {
+		pend = pending{Revision: r.rev.Number, Data: r.atRisk(s)}
+	} else if pend.Copied {
+		// The copy from before the interrupted change is the good one: what lies
+		// in the volume now, a new image may have had its hands on.
+		if pend, err = r.resume(ctx, s, pend); err != nil {
+			return err
+		}
+	}
+	for _, name := range services {
+		if !slices.Contains(pend.Services, name) {
+			pend.Services = append(pend.Services, name)
+		}
+	}
+	if err := r.setPending(s.Name, pend); err != nil {
+		return err
+	}
+	if len(pend.Data) == 0 || pend.Copied || r.p.Volumes == nil {
+		return nil
+	}
+	return r.copyAside(ctx, s, pend)
+}
+
+// resume goes on with an interrupted change. Where its way back had begun, the
+// data goes back first: no image but the failed one may see it.
+func (r *run) resume(ctx context.Context, s stacks.RenderedStack, pend pending) (pending, error) {
+	all, err := r.p.readHeld()
+	if err != nil {
+		return pend, err
+	}
+	if _, back := all[s.Name]; !back {
+		return pend, nil
+	}
+	if err := r.restoreData(ctx, s); err != nil {
+		return pend, err
+	}
+	return pending{Revision: pend.Revision, Services: pend.Services}, nil
+}
+
+func (r *run) copyAside(ctx context.Context, s stacks.RenderedStack, pend pending) error {
+	if err := r.release(ctx, s, pend.Data); err != nil {
+		return err
+	}
+	for _, a := range pend.Data {
+		r.ev(stacks.Event{Stack: s.Name, Phase: "copy", State: stacks.Working, Message: "data of " + a.Volume})
+		if err := r.p.Volumes.Copy(ctx, a.Path, a.Copy); err != nil {
+			return fmt.Errorf("copy of %s: %w", a.Volume, err)
+		}
+	}
+	r.ev(stacks.Event{Stack: s.Name, Phase: "copy", State: stacks.Done})
+	pend.Copied = true
+	return r.setPending(s.Name, pend)
+}
+
+// release removes the containers that have the volumes open; Up makes them anew.
+func (r *run) release(ctx context.Context, s stacks.RenderedStack, data []aside) error {
+	state, err := r.p.Engine.Observe(ctx, r.p.Platform)
+	if err != nil {
+		return err
+	}
+	var ids []string
+	for _, svc := range s.Services {
+		if !slices.ContainsFunc(data, func(a aside) bool { return slices.Contains(svc.Volumes, a.Volume) }) {
+			continue
+		}
+		for _, c := range state.Of(s.Project, svc.Name) {
+			ids = append(ids, c.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	return r.p.Engine.Remove(ctx, ids)
+}
+
+// interrupted gives, by stack, the services of changes that never ended.
+func (p *Provisioner) interrupted() (map[string][]string, error) {
+	all, err := p.readPending()
+	if err != nil {
+		return nil, err
+	}
+	out := map[string][]string{}
+	for _, stack := range slices.Sorted(maps.Keys(all)) {
+		out[stack] = all[stack].Services
+	}
+	return out, nil
+}

@@ -1,0 +1,321 @@
+package provision
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/croft-sh/croft/stacks"
+)
+
+// held is a stack that was taken back: its inputs failed, and until they change
+// or the stack is released, its last good inputs stand in for them.
+type held struct {
+	Inputs string    `json:"inputs"` // Stack.InputHash of what failed
+	Good   int       `json:"good"`   // revision whose inputs run
+	Reason string    `json:"reason"`
+	At     time.Time `json:"at"`
+}
+
+func (p *Provisioner) heldPath() string { return filepath.Join(p.StateDir, "held.json") }
+
+func (p *Provisioner) readHeld() (map[string]held, error) {
+	out := map[string]held{}
+	err := readJSON(p.heldPath(), &out)
+	return out, err
+}
+
+// Desired reads the platform. A stack whose present inputs were taken back is
+// read from its last good revision, with a warning; changed inputs end that.
+func (p *Provisioner) Desired(load Loader) (stacks.Desired, error) {
+	d, err := load(nil)
+	if err != nil {
+		return d, err
+	}
+	all, err := p.readHeld()
+	if err != nil || len(all) == 0 {
+		return d, err
+	}
+	instead := map[string]fs.FS{}
+	var warnings stacks.Problems
+	for _, name := range slices.Sorted(maps.Keys(all)) {
+		s, ok := d.Stack(name)
+		if !ok || s.InputHash() != all[name].Inputs {
+			continue
+		}
+		instead[name] = p.inputsOf(all[name].Good)
+		warnings = append(warnings, stacks.Problem{
+			Severity: stacks.SeverityWarning, Subject: "stack " + name,
+			Message: fmt.Sprintf("runs as in revision %d, because what is written now failed: %s", all[name].Good, all[name].Reason),
+			Hint:    "change it, or croft release " + name + " to try it again",
+		})
+	}
+	if len(instead) == 0 {
+		return d, nil
+	}
+	if d, err = load(instead); err != nil {
+		return d, err
+	}
+	d.Warnings = append(d.Warnings, warnings...)
+	return d, nil
+}
+
+// Release lets a taken back stack be tried again as it is written.
+func (p *Provisioner) Release(stack string) (bool, error) {
+	all, err := p.readHeld()
+	if err != nil {
+		return false, err
+	}
+	if _, ok := all[stack]; !ok {
+		return false, nil
+	}
+	delete(all, stack)
+	return true, p.writeJSON(p.heldPath(), all)
+}
+
+func (p *Provisioner) inputsOf(revision int) fs.FS {
+	return os.DirFS(filepath.Join(p.StateDir, "revisions", strconv.Itoa(revision), "inputs"))
+}
+
+// lastGood gives the newest revision in which the stack was applied.
+func (p *Provisioner) lastGood(stack string) (Revision, bool, error) {
+	history, err := p.History()
+	if err != nil {
+		return Revision{}, false, err
+	}
+	for _, rev := range history {
+		if rev.Stacks[stack] == "applied" {
+			_, err := fs.Stat(p.inputsOf(rev.Number), "stacks/"+stack)
+			return rev, err == nil, nil
+		}
+	}
+	return Revision{}, false, nil
+}
+
+// takeBack puts every failed stack back on its last good inputs, as an ordinary
+// plan: the whole platform rendered with them, narrowed to those stacks. Before
+// anything is touched it is written down that they are held; killed after that,
+// the next apply does the rest.
+func (r *run) takeBack(ctx context.Context) {
+	if r.o.Load == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 4*r.o.WaitTimeout)
+	defer cancel()
+	good := map[string]Revision{}
+	for _, s := range r.prep.Rendered.Stacks {
+		if f := r.failed[s.Name]; f == nil || f.Skipped {
+			continue
+		}
+		rev, ok, err := r.p.lastGood(s.Name)
+		if err != nil || !ok {
+			continue // a stack that never ran has nowhere to go back to
+		}
+		good[s.Name] = rev
+	}
+	if len(good) == 0 {
+		return
+	}
+	if err := r.goBack(ctx, good); err != nil {
+		r.ev(stacks.Event{Phase: "way back", State: stacks.Failed, Message: err.Error()})
+	}
+}
+
+func (r *run) goBack(ctx context.Context, good map[string]Revision) error {
+	if err := r.hold(good); err != nil {
+		return err
+	}
+	d, err := r.p.Desired(r.o.Load)
+	if err != nil {
+		return err
+	}
+	rendered, _, err := r.p.Render(d)
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(good)) {
+		s, _ := r.prep.Rendered.Stack(name)
+		r.ev(stacks.Event{Stack: name, Phase: "way back", State: stacks.Working, Message: fmt.Sprintf("to revision %d", good[name].Number)})
+		if err := r.restoreData(ctx, s); err != nil {
+			return fmt.Errorf("%s: %w", name, err)
+		}
+		if err := r.p.Repairs.Settle(ctx, s.Project); err != nil {
+			return err
+		}
+		before, _ := rendered.Stack(name)
+		if err := r.retag(ctx, good[name], before); err != nil {
+			return err
+		}
+	}
+	back, err := r.planBack(ctx, d, slices.Sorted(maps.Keys(good)))
+	if err != nil {
+		return err
+	}
+	for _, name := range slices.Sorted(maps.Keys(good)) {
+		if err := back.stackBack(ctx, name); err != nil {
+			r.failed[name].WayBack = err.Error()
+			continue
+		}
+		r.failed[name].TakenBack = good[name].Number
+		r.ev(stacks.Event{Stack: name, Phase: "way back", State: stacks.Done, Message: fmt.Sprintf("revision %d runs again", good[name].Number)})
+	}
+	r.prep.Rendered, r.prep.Desired = back.prep.Rendered, back.prep.Desired
+	return nil
+}
+
+// hold writes down which inputs failed, before the way back begins.
+func (r *run) hold(good map[string]Revision) error {
+	all, err := r.p.readHeld()
+	if err != nil {
+		return err
+	}
+	for name, rev := range good {
+		s, _ := r.prep.Desired.Stack(name)
+		all[name] = held{Inputs: s.InputHash(), Good: rev.Number, Reason: r.failed[name].Error(), At: r.p.Now()}
+	}
+	return r.p.writeJSON(r.p.heldPath(), all)
+}
+
+// planBack plans only the stacks that go back, not what they need.
+func (r *run) planBack(ctx context.Context, d stacks.Desired, names []string) (*run, error) {
+	rendered, lock, err := r.p.Render(d)
+	if err != nil {
+		return nil, err
+	}
+	state, err := r.p.Observe(ctx)
+	if err != nil {
+		return nil, err
+	}
+	state = state.For(rendered)
+	// What failed is still noted as interrupted; going back is the answer to it.
+	state.Interrupted = nil
+	prep := Prepared{
+		Plan: stacks.Diff(rendered, state, stacks.DiffOptions{Stacks: names, RemoveOrphans: true}), Desired: d,
+		Rendered: rendered, State: state, Lock: lock,
+	}
+	back := &run{p: r.p, prep: prep, o: r.o, ev: r.ev, rev: r.rev, memory: r.memory, failed: map[string]*FailedError{}, back: true}
+	if err := r.p.Secrets.Deliver(back.grants()); err != nil {
+		return nil, err
+	}
+	return back, nil
+}
+
+// stackBack brings one stack to its last good inputs, and takes away services
+// that only the failed ones had.
+func (r *run) stackBack(ctx context.Context, name string) error {
+	s, ok := r.prep.Rendered.Stack(name)
+	if !ok {
+		return fmt.Errorf("the stack is not part of the platform any more")
+	}
+	for _, c := range r.prep.Plan.Of(name) {
+		if c.Action == stacks.ActionRemove {
+			if err := r.p.Engine.Remove(ctx, c.Containers); err != nil {
+				return err
+			}
+		}
+	}
+	if err := r.stack(ctx, s); err != nil {
+		return err
+	}
+	return r.clearPending(name)
+}
+
+// restoreData puts the copies of the failed change back, with nobody using them:
+// an old image never starts on data that a newer one may have migrated.
+func (r *run) restoreData(ctx context.Context, s stacks.RenderedStack) error {
+	all, err := r.p.readPending()
+	if err != nil {
+		return err
+	}
+	pend := all[s.Name]
+	if !pend.Copied || len(pend.Data) == 0 {
+		return nil
+	}
+	if err := r.release(ctx, s, pend.Data); err != nil {
+		return err
+	}
+	for _, a := range pend.Data {
+		r.ev(stacks.Event{Stack: s.Name, Phase: "way back", State: stacks.Working, Message: "data of " + a.Volume})
+		if err := r.p.Volumes.Swap(a.Path, a.Copy, fmt.Sprintf("%s.croft-failed-%d", a.Path, a.Revision)); err != nil {
+			return fmt.Errorf("data of %s: %w", a.Volume, err)
+		}
+	}
+	// The copies are in place again: there is nothing left to put back.
+	pend.Data, pend.Copied = nil, false
+	return r.setPending(s.Name, pend)
+}
+
+// retag makes references mean what they meant when the stack was good.
+func (r *run) retag(ctx context.Context, good Revision, s stacks.RenderedStack) error {
+	state, err := r.p.Engine.Observe(ctx, r.p.Platform)
+	if err != nil {
+		return err
+	}
+	for _, svc := range s.Services {
+		id, known := good.Images[svc.Image]
+		if !known || state.Images[svc.Image] == id {
+			continue
+		}
+		if err := r.p.Repairs.Tag(ctx, id, svc.Image); err != nil {
+			return fmt.Errorf("image %s as it was: %w", svc.Image, err)
+		}
+	}
+	return nil
+}
+
+// keepRepository holds one tag of croft's own for each image of the running and
+// the last good revision, so that no prune takes the way back away.
+const keepRepository = "croft-keep/"
+
+// keepImages tags what this revision and the one before it run, and lets go of
+// the rest.
+func (r *run) keepImages(ctx context.Context) error {
+	if r.p.Repairs == nil {
+		return nil
+	}
+	history, err := r.p.History()
+	if err != nil {
+		return err
+	}
+	wanted := map[string]string{} // tag -> ID
+	want := func(images map[string]string) {
+		for _, id := range images {
+			if short := strings.TrimPrefix(id, "sha256:"); len(short) >= 12 {
+				wanted[keepRepository+r.p.Platform+":"+short[:12]] = id
+			}
+		}
+	}
+	want(r.rev.Images)
+	for i, rev := range history {
+		if i < 2 {
+			want(rev.Images)
+		}
+	}
+	state, err := r.p.Engine.Observe(ctx, r.p.Platform)
+	if err != nil {
+		return err
+	}
+	for _, tag := range slices.Sorted(maps.Keys(wanted)) {
+		if _, there := state.Images[tag]; there {
+			continue
+		}
+		if err := r.p.Repairs.Tag(ctx, wanted[tag], tag); err != nil {
+			return err
+		}
+	}
+	for tag := range state.Images {
+		if _, keep := wanted[tag]; !keep && strings.HasPrefix(tag, keepRepository+r.p.Platform+":") {
+			if err := r.p.Repairs.Untag(ctx, tag); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
