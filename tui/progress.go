@@ -172,5 +172,8 @@ func stepName(e stacks.Event) string {
 	if e.Service != "" {
 		name = strings.TrimPrefix(name+"/"+e.Service, "/")
 	}
+	if e.Phase == "result" { // the message says it all
+		return name
+	}
 	return strings.TrimSpace(name + " " + e.Phase)
 }

@@ -209,6 +209,9 @@ func (d *draft) write() ([]written, error) {
 	if err := host.MkdirAll(filepath.Join(d.dir, stacksDir), 0o755); err != nil {
 		return nil, err
 	}
+	if _, err := host.RemoveStale(d.dir); err != nil { // of a run that was killed
+		return nil, err
+	}
 	out, err := d.writeStacks()
 	if err != nil {
 		return out, err
@@ -227,6 +230,9 @@ func (d *draft) write() ([]written, error) {
 		keep bool
 	}{{schemaFile, schema, false}, {ignoreFile, []byte(ignoreText), true}, {stacks.PlatformFile, text, false}}
 	for _, f := range files {
+		if f.name == ignoreFile && d.exists() {
+			continue // whoever took it away had a reason
+		}
 		action, err := writeChanged(filepath.Join(d.dir, f.name), f.text, f.keep)
 		if err != nil {
 			return out, err
