@@ -302,7 +302,11 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 	r.rev.Stacks = map[string]string{}
 	done := 0
 	for _, s := range r.prep.Rendered.Stacks {
+		_, old := r.prep.Desired.Held[s.Name]
 		switch f := r.failed[s.Name]; {
+		case f == nil && old:
+			r.rev.Stacks[s.Name] = "held"
+			done++
 		case f == nil:
 			r.rev.Stacks[s.Name] = "applied"
 			done++
@@ -339,6 +343,9 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 		return r.rev, err
 	}
 	r.rev.Duration = r.p.Now().Sub(started).Round(time.Millisecond).String()
+	if err := r.unhold(); err != nil {
+		return r.rev, err
+	}
 	if err := r.p.writeApplied(r.prep.Desired, r.prep.Rendered); err != nil {
 		return r.rev, err
 	}

@@ -2,6 +2,8 @@ package provision
 
 import (
 	"context"
+	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 
@@ -70,8 +72,22 @@ func (p *Provisioner) Status(ctx context.Context) (stacks.Status, error) {
 	if err != nil {
 		return out, err
 	}
+	heldStacks, err := p.readHeld()
+	if err != nil {
+		return out, err
+	}
 	for _, s := range a.Stacks {
-		out.Stacks = append(out.Stacks, stackStatus(s, state, restarts))
+		one := stackStatus(s, state, restarts)
+		if h, ok := heldStacks[s.Name]; ok {
+			if one.State == stacks.Healthy {
+				one.State = stacks.Held
+			}
+			out.Warnings = append(out.Warnings, fmt.Sprintf("%s runs as in revision %d, because what came after failed: %s", s.Name, h.Good, h.Reason))
+		}
+		out.Stacks = append(out.Stacks, one)
+	}
+	for _, stack := range slices.Sorted(maps.Keys(state.Interrupted)) {
+		out.Warnings = append(out.Warnings, "an apply was interrupted at "+stack+": croft apply goes on from there")
 	}
 	for _, c := range state.Containers {
 		if c.Stack != "" && !c.OneOff && !a.knows(c) {

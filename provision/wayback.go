@@ -64,7 +64,29 @@ func (p *Provisioner) Desired(load Loader) (stacks.Desired, error) {
 		return d, err
 	}
 	d.Warnings = append(d.Warnings, warnings...)
+	d.Held = map[string]int{}
+	for name := range instead {
+		d.Held[name] = all[name].Good
+	}
 	return d, nil
+}
+
+// unhold forgets that stacks were held which were applied as they are written.
+func (r *run) unhold() error {
+	all, err := r.p.readHeld()
+	if err != nil {
+		return err
+	}
+	before := len(all)
+	for name := range all {
+		if r.rev.Stacks[name] == "applied" {
+			delete(all, name)
+		}
+	}
+	if len(all) == before {
+		return nil
+	}
+	return r.p.writeJSON(r.p.heldPath(), all)
 }
 
 // Release lets a taken back stack be tried again as it is written.

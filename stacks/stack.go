@@ -97,6 +97,9 @@ type Desired struct {
 	Metrics   []Metric
 	Databases []Database
 	Warnings  Problems
+	// Held names stacks that were read from an earlier revision, and which: what
+	// is written now failed.
+	Held map[string]int
 }
 
 // Stack gives one stack by name.

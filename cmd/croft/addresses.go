@@ -23,10 +23,17 @@ func (m *machine) status(ctx context.Context) (stacks.Status, error) {
 	return st, nil
 }
 
-// printAddresses says where the platform is reached, and which authority a
-// browser has to trust for it.
-func (m *machine) printAddresses(d stacks.Desired) {
+// publish says where the platform is reached, and puts where people find it the
+// authority that a browser has to trust for that.
+func (m *machine) publish(d stacks.Desired) {
 	a := m.app
+	file, err := m.writeAuthority()
+	if err != nil {
+		a.note("warning: %v", err)
+	}
+	if a.structured() {
+		return
+	}
 	width := 0
 	for _, r := range d.Routes {
 		width = max(width, len(r.URL))
@@ -34,12 +41,7 @@ func (m *machine) printAddresses(d stacks.Desired) {
 	for _, r := range d.Routes {
 		a.note("  %-*s  %s", width, r.URL, a.errStyle().Dim(r.Stack))
 	}
-	if len(d.Routes) == 0 {
-		return
-	}
-	if file, err := m.writeAuthority(); err != nil {
-		a.note("warning: %v", err)
-	} else if file != "" {
+	if len(d.Routes) > 0 && file != "" {
 		a.note("browsers trust these after importing %s", file)
 	}
 }

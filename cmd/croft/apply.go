@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
@@ -51,64 +50,83 @@ event a line and, as the last line, {"result": ...}.`,
 }
 
 func runApply(ctx context.Context, a *app, o applyOptions) error {
-	if o.file != "" {
-		s, err := readPlan(o.file)
-		if err != nil {
-			return err
-		}
-		o.stacks, o.removeOrphans = s.Stacks, s.RemoveOrphans
-		if a.flags.dir == "" {
-			a.flags.dir = s.Dir
-		}
-		o.saved = &s
-	}
-	if o.wait <= 0 {
-		return &usageError{err: fmt.Errorf("--wait-timeout %s is no time to wait", o.wait), hint: "give a duration such as 5m"}
-	}
-	m, err := a.connect(ctx)
+	m, err := a.toApply(ctx, &o)
 	if err != nil {
-		return err
+		return a.printResult(applyResult{}, err)
 	}
 	defer m.close()
 	return m.apply(ctx, o)
 }
 
-// apply is the way every change takes: check, plan, show, ask, lock, carry out.
-func (m *machine) apply(ctx context.Context, o applyOptions) error {
-	if err := m.preflight(ctx); err != nil {
-		return err
-	}
-	prepared, err := m.plan(ctx, o.planOptions)
-	if err != nil {
-		return err
-	}
-	if o.saved != nil {
-		if err := o.saved.same(prepared.Plan); err != nil {
-			return err
+// toApply reads what apply was told, and connects.
+func (a *app) toApply(ctx context.Context, o *applyOptions) (*machine, error) {
+	if o.file != "" {
+		s, err := readPlan(o.file)
+		if err != nil {
+			return nil, err
+		}
+		o.stacks, o.removeOrphans, o.saved = s.Stacks, s.RemoveOrphans, &s
+		if a.flags.dir == "" {
+			a.flags.dir = s.Dir
 		}
 	}
-	return m.showAndApply(ctx, prepared, o)
+	if o.wait <= 0 {
+		return nil, &usageError{err: fmt.Errorf("--wait-timeout %s is no time to wait", o.wait), hint: "give a duration such as 5m"}
+	}
+	return a.connect(ctx)
+}
+
+// apply is the way every change takes: check, plan, show, ask, lock, carry out,
+// say how it ended.
+func (m *machine) apply(ctx context.Context, o applyOptions) error {
+	result, prepared, err := m.planAndApply(ctx, o)
+	if err := m.app.printResult(result, err); err != nil {
+		return err
+	}
+	if result.Result != "unchanged" {
+		m.publish(prepared.Desired)
+	}
+	return nil
 }
 
 // defaultWait is how long a service may take until it is healthy.
 const defaultWait = 5 * time.Minute
 
-func (m *machine) showAndApply(ctx context.Context, prepared provision.Prepared, o applyOptions) error {
-	a := m.app
-	if !a.structured() {
-		if err := a.printPlan(prepared.Plan); err != nil {
-			return err
+func (m *machine) planAndApply(ctx context.Context, o applyOptions) (applyResult, provision.Prepared, error) {
+	if err := m.preflight(ctx); err != nil {
+		return applyResult{}, provision.Prepared{}, err
+	}
+	prepared, err := m.plan(ctx, o.planOptions)
+	if err != nil {
+		return applyResult{}, prepared, err
+	}
+	if o.saved != nil {
+		if err := o.saved.same(prepared.Plan); err != nil {
+			return applyResult{}, prepared, err
 		}
 	}
+	if !m.app.structured() {
+		if err := m.app.printPlan(prepared.Plan); err != nil {
+			return applyResult{}, prepared, err
+		}
+	}
+	r := applyResult{Summary: prepared.Plan.Summary, Blocked: prepared.Plan.Blocked}
 	if err := blockedError(prepared.Plan); err != nil {
-		return err
+		return r, prepared, err
 	}
 	if prepared.Plan.Empty() {
-		return m.printResult(applyResult{Result: "unchanged", Summary: prepared.Plan.Summary}, prepared, nil)
+		r.Result = "unchanged"
+		return r, prepared, nil
 	}
-	if err := a.confirm(ctx, "Apply this plan?", "apply"); err != nil {
-		return err
+	if err := m.app.confirm(ctx, "Apply this plan?", "apply"); err != nil {
+		return r, prepared, err
 	}
+	err = m.carryOut(ctx, prepared, o, &r)
+	return r, prepared, err
+}
+
+// carryOut applies a plan under the lock.
+func (m *machine) carryOut(ctx context.Context, prepared provision.Prepared, o applyOptions, r *applyResult) error {
 	release, err := m.lock()
 	if err != nil {
 		return err
@@ -121,56 +139,53 @@ func (m *machine) showAndApply(ctx context.Context, prepared provision.Prepared,
 	if err != nil {
 		return err
 	}
-	events, done := a.events()
-	began := a.now()
-	rev, err := m.prov.Apply(ctx, prepared, provision.ApplyOptions{WaitTimeout: o.wait, Inputs: inputs}, events)
+	events, done := m.app.events()
+	began := m.app.now()
+	rev, err := m.prov.Apply(ctx, prepared, provision.ApplyOptions{WaitTimeout: o.wait, Inputs: inputs, Load: m.load}, events)
 	done()
-	result := applyResult{Result: rev.Result, Revision: rev.Number, Stacks: rev.Stacks,
-		Summary: prepared.Plan.Summary, Duration: a.now().Sub(began).Round(time.Millisecond).String()}
-	return m.printResult(result, prepared, err)
+	r.Result, r.Revision, r.Stacks = rev.Result, rev.Number, rev.Stacks
+	r.Duration = m.app.now().Sub(began).Round(time.Millisecond).String()
+	return err
 }
 
 // applyResult closes an apply.
 type applyResult struct {
-	Result   string                `json:"result"` // applied, unchanged, partial, failed, taken-back, refused
+	Result   string                `json:"result"` // applied, unchanged, partial, failed, refused
 	Revision int                   `json:"revision,omitempty"`
 	Stacks   map[string]string     `json:"stacks,omitempty"`
 	Summary  map[stacks.Action]int `json:"summary,omitempty"`
+	Blocked  []stacks.Blocked      `json:"blocked,omitempty"`
 	Duration string                `json:"duration,omitempty"`
 	Error    string                `json:"error,omitempty"`
 	Hint     string                `json:"hint,omitempty"`
 	ExitCode int                   `json:"exit_code"`
 }
 
-// printResult says how an apply ended, and hands its error on.
-func (m *machine) printResult(r applyResult, prepared provision.Prepared, applied error) error {
-	a := m.app
+// printResult says how an apply ended, whatever ended it, and hands its error on.
+func (a *app) printResult(r applyResult, applied error) error {
 	if applied != nil {
 		r.Error, r.Hint, r.ExitCode = applied.Error(), hintOf(applied), exitCode(applied)
-		if r.Result == "" {
-			r.Result = "failed"
-		}
+	}
+	switch {
+	case r.Result != "" || applied == nil:
+	case r.ExitCode == exitFailed:
+		r.Result = "failed"
+	case r.ExitCode == exitInterrupted:
+		r.Result = "interrupted"
+	default:
+		r.Result = "refused"
 	}
 	if a.structured() {
-		if r.Result != "unchanged" {
-			if _, err := m.writeAuthority(); err != nil {
-				a.note("warning: %v", err)
-			}
-		}
 		line := struct {
 			Schema string      `json:"schema"`
 			Result applyResult `json:"result"`
 		}{"croft/apply/v1", r}
-		return errors.Join(applied, a.printLine(line))
+		return errJoin(applied, a.printLine(line))
 	}
-	if applied != nil {
-		return applied
-	}
-	if r.Result != "unchanged" {
+	if applied == nil && r.Result != "unchanged" {
 		a.note("%s revision %d applied in %s", a.errStyle().Green("✓"), r.Revision, r.Duration)
-		m.printAddresses(prepared.Desired)
 	}
-	return nil
+	return applied
 }
 
 // events gives where the steps of an apply are shown, and what ends it.

@@ -82,21 +82,14 @@ func runPlan(ctx context.Context, a *app, o planOptions, detailed bool, save str
 
 // plan reads the platform and compares it with the machine.
 func (m *machine) plan(ctx context.Context, o planOptions) (provision.Prepared, error) {
-	d, err := m.desired()
+	d, err := m.prov.Desired(m.load)
 	if err != nil {
 		return provision.Prepared{}, err
 	}
 	if err := stackNames(d, o.stacks); err != nil {
 		return provision.Prepared{}, err
 	}
-	prepared, err := m.prov.Plan(ctx, d, provision.PlanOptions{Stacks: o.stacks, RemoveOrphans: o.removeOrphans})
-	if err != nil {
-		return provision.Prepared{}, err
-	}
-	for _, w := range d.Warnings {
-		prepared.Plan.Warnings = append(prepared.Plan.Warnings, w.Error())
-	}
-	return prepared, nil
+	return m.prov.Plan(ctx, d, provision.PlanOptions{Stacks: o.stacks, RemoveOrphans: o.removeOrphans})
 }
 
 func (a *app) printPlan(p stacks.Plan) error {

@@ -71,12 +71,16 @@ func (p *platform) close() { _ = p.root.Close() } // was only read
 
 func (p *platform) files() fs.FS { return p.root.FS() }
 
-// desired reads and checks everything. Warnings are in Desired.
-func (p *platform) desired() (stacks.Desired, error) {
+// desired reads and checks everything as it is written. Warnings are in Desired.
+func (p *platform) desired() (stacks.Desired, error) { return p.load(nil) }
+
+// load is desired with some stacks taken from elsewhere: it is a
+// [provision.Loader].
+func (p *platform) load(instead map[string]fs.FS) (stacks.Desired, error) {
 	if p.broken != nil {
 		return stacks.Desired{}, p.broken
 	}
-	d, problems := stacks.LoadDesired(p.files(), stacks.LoadOptions{Dir: p.dir, Facts: p.facts})
+	d, problems := stacks.LoadDesired(p.files(), stacks.LoadOptions{Dir: p.dir, Facts: p.facts, Instead: instead})
 	if err := problems.Err(); err != nil {
 		return stacks.Desired{}, err
 	}

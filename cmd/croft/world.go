@@ -33,6 +33,8 @@ func worldCode(err error) int {
 		return exitRefused
 	case errors.Is(err, users.ErrNoUser):
 		return exitUsage
+	case errors.As(err, &failed) && failed.TakenBack > 0 && !failed.Partial:
+		return exitTakenBack
 	case errors.As(err, &failed) && failed.Partial:
 		return exitPartly
 	}
