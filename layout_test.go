@@ -217,7 +217,22 @@ func TestFilesAndFunctionsAreShort(t *testing.T) {
 // TestOnlyTheseReveal names every place where a secret leaves its wrapper.
 // Anything else gets a Secret and hands it on.
 func TestOnlyTheseReveal(t *testing.T) {
-	allowed := map[string]string{}
+	allowed := map[string]string{
+		"stacks/secret.go IsZero":                       "is there a value",
+		"stacks/secret.go Equal":                        "are two the same",
+		"provision/secrets/keeper.go keyed":             "the key of an HMAC",
+		"provision/secrets/keeper.go Fingerprints":      "an HMAC of the value",
+		"provision/secrets/placeholder.go lookup":       "fills a template on the tmpfs",
+		"provision/secrets/store.go Set":                "its size is limited",
+		"provision/secrets/store.go seal":               "encrypts it",
+		"provision/secrets/store.go holds":              "is it the same value",
+		"provision/secrets/authority.go certificateDue": "reads the certificate beside the key",
+		"provision/secrets/authority.go parseAuthority": "signs with the key",
+		"provision/secrets/deliver.go content":          "the file on the tmpfs",
+		"provision/users/password.go hashPassword":      "hashes it",
+		"cmd/croft/account.go writeLogin":               "the first password, where no terminal can show it",
+		"cmd/croft/account.go showAccount":              "the first password, to the person at the terminal",
+	}
 	found := map[string]bool{}
 	for _, file := range goFiles(t) {
 		if strings.HasSuffix(file, "_test.go") {

@@ -93,10 +93,11 @@ func (m *machine) secondFactor(ctx context.Context, o totpOptions) error {
 	} else if err := m.showTOTP(ctx, o.name, uri); err != nil {
 		return err
 	} else {
+		// Only who typed a code stands here in person, and has the password.
 		v.Verified = true
-	}
-	if err := dropLogin(m.platform, o.name); err != nil {
-		return err
+		if err := dropLogin(m.platform, o.name); err != nil {
+			return err
+		}
 	}
 	return m.app.print(v, v.text)
 }
