@@ -50,7 +50,11 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 	if err != nil {
 		return Revision{}, err
 	}
-	if state.For(prep.Rendered).Token() != prep.State.Token() {
+	state = state.For(prep.Rendered)
+	if state.Undelivered, err = undelivered(prep.Rendered); err != nil {
+		return Revision{}, err
+	}
+	if state.Token() != prep.State.Token() {
 		return Revision{}, &StaleError{}
 	}
 	r := &run{p: p, prep: prep, o: o, ev: p.stamped(ev), failed: map[string]*FailedError{}}

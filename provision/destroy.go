@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/croft-sh/croft/stacks"
 )
@@ -28,15 +29,34 @@ func (p *Provisioner) Destroy(ctx context.Context, ev stacks.Events) error {
 			return err
 		}
 	}
+	if err := p.dropKept(ctx, state); err != nil {
+		return err
+	}
 	if err := os.RemoveAll(p.secretsDir()); err != nil {
 		return err
 	}
-	// What was reloaded, stopped and applied is about containers that are gone.
-	for _, name := range []string{"memory.json", "applied.json"} {
+	// What was reloaded, stopped, begun and applied is about containers that are gone.
+	for _, name := range []string{"memory.json", "applied.json", "pending.json"} {
 		if err := os.Remove(filepath.Join(p.StateDir, name)); err != nil && !os.IsNotExist(err) {
 			return err
 		}
 	}
 	tell(stacks.Event{Phase: "remove", State: stacks.Done})
+	return nil
+}
+
+// dropKept lets go of the images that croft kept for the way back.
+func (p *Provisioner) dropKept(ctx context.Context, state stacks.State) error {
+	if p.Repairs == nil {
+		return nil
+	}
+	for tag := range state.Images {
+		if !strings.HasPrefix(tag, keepRepository+p.Platform+":") {
+			continue
+		}
+		if err := p.Repairs.Untag(ctx, tag); err != nil {
+			return err
+		}
+	}
 	return nil
 }

@@ -2,9 +2,12 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/netip"
+	"os"
 	"slices"
 
 	"github.com/croft-sh/croft/stacks"
@@ -24,7 +27,7 @@ func (p *Provisioner) Observe(ctx context.Context) (stacks.State, error) {
 	if err != nil {
 		return stacks.State{}, err
 	}
-	state.Reloaded, state.Stopped = m.Reloaded, m.Stopped
+	state.Reloaded, state.Stopped, state.Made = m.Reloaded, m.Stopped, m.Made
 	state.Interrupted, err = p.interrupted()
 	return state, err
 }
@@ -86,6 +89,9 @@ func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions)
 		return Prepared{}, err
 	}
 	state = state.For(rendered)
+	if state.Undelivered, err = undelivered(rendered); err != nil {
+		return Prepared{}, err
+	}
 	for _, name := range o.Stacks {
 		if _, ok := d.Stack(name); !ok {
 			return Prepared{}, fmt.Errorf("there is no stack %s on this platform", name)
@@ -94,6 +100,25 @@ func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions)
 	plan := stacks.Diff(rendered, state, stacks.DiffOptions{Stacks: withNeeds(d, o.Stacks), RemoveOrphans: o.RemoveOrphans})
 	plan.Blocked = append(plan.Blocked, p.portsTaken(rendered, plan)...)
 	return Prepared{Plan: plan, Desired: d, Rendered: rendered, State: state, Lock: lock, Options: o}, nil
+}
+
+// undelivered gives the secret files that ought to be in memory and are not:
+// after a reboot, or when somebody emptied the tmpfs.
+func undelivered(r stacks.Rendered) ([]string, error) {
+	var out []string
+	for _, s := range r.Stacks {
+		for _, svc := range s.Services {
+			for _, g := range svc.Grants {
+				_, err := os.Lstat(g.Path)
+				if errors.Is(err, fs.ErrNotExist) {
+					out = append(out, g.Path)
+				} else if err != nil {
+					return nil, err
+				}
+			}
+		}
+	}
+	return out, nil
 }
 
 // withNeeds adds what the named stacks need, so that a narrowed apply can work.

@@ -74,7 +74,21 @@ func (r *run) up(ctx context.Context, s stacks.RenderedStack, services []string)
 	if ids, err = r.mendNetworks(ctx, s, services, ids); err != nil {
 		return err
 	}
-	return r.gate(ctx, s, ids)
+	if err := r.gate(ctx, s, ids); err != nil {
+		return err
+	}
+	return r.recognize(s, ids)
+}
+
+// recognize remembers the containers that passed the gate: another ID in their
+// place is not croft's.
+func (r *run) recognize(s stacks.RenderedStack, ids map[string][]string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for service, list := range ids {
+		r.memory.Made[s.Name+"/"+service] = list
+	}
+	return r.p.writeMemory(r.memory)
 }
 
 // mendNetworks makes containers anew that miss a network. The SDK leaves one

@@ -35,6 +35,8 @@ func (p *Provisioner) writeLock(lock stacks.Lock) error {
 type memory struct {
 	Reloaded map[string]string `json:"reloaded"` // "stack/service" -> hash last reloaded
 	Stopped  []string          `json:"stopped"`  // stacks the admin stopped
+	// Made is the IDs of the containers croft made: "stack/service" -> IDs.
+	Made map[string][]string `json:"made"`
 }
 
 func (p *Provisioner) readMemory() (memory, error) {
@@ -42,6 +44,9 @@ func (p *Provisioner) readMemory() (memory, error) {
 	err := readJSON(filepath.Join(p.StateDir, "memory.json"), &m)
 	if m.Reloaded == nil {
 		m.Reloaded = map[string]string{}
+	}
+	if m.Made == nil {
+		m.Made = map[string][]string{}
 	}
 	return m, err
 }

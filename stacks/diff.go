@@ -35,7 +35,7 @@ func Diff(want Rendered, have State, o DiffOptions) Plan {
 	d.orphans()
 	d.plan.NotChecked = append(d.plan.NotChecked,
 		"settings changed inside a running container",
-		"limits changed with docker update",
+		"limits and restart policies changed with docker update",
 		"content of volumes")
 	d.plan.Summary = map[Action]int{ActionCreate: 0, ActionRecreate: 0, ActionRemove: 0, ActionNone: 0}
 	for _, c := range d.plan.Changes {
@@ -184,7 +184,7 @@ func (d *differ) service(s RenderedStack, svc RenderedService, old, fresh map[st
 		c.Action, c.Causes = ActionStart, []string{"the last apply was interrupted here"}
 		return c
 	}
-	if svc.Reload != "" && d.have.Reloaded[s.Name+"/"+svc.Name] != svc.Reload {
+	if svc.Reload != "" && (d.have.Reloaded[s.Name+"/"+svc.Name] != svc.Reload || d.edited(s, svc.ReloadPaths)) {
 		c.Action, c.Causes = ActionReload, d.changedFiles(s, svc.ReloadPaths, "what it reads again changed")
 	}
 	return c
@@ -215,6 +215,7 @@ func (d *differ) recreateCauses(svc RenderedService, s RenderedStack, got []Cont
 			causes = append(causes, "its container was not made by croft")
 			break
 		}
+		causes = append(causes, d.strangeCauses(s, svc, g)...)
 		if g.Spec() != svc.Spec {
 			causes = append(causes, specCauses(old, fresh)...)
 		}

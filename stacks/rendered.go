@@ -73,12 +73,13 @@ type RenderedVolume struct {
 
 // RenderedService is what decides about one service.
 type RenderedService struct {
-	Name    string
-	Image   string // reference
-	Build   bool   // built here, not pulled
-	Spec    string // hash of the rendered service
-	Files   string // hash of the mounted files it cannot reload
-	Secrets string // keyed fingerprint of its secrets
+	Name      string
+	Container string // container_name, where its author gave one
+	Image     string // reference
+	Build     bool   // built here, not pulled
+	Spec      string // hash of the rendered service
+	Files     string // hash of the mounted files it cannot reload
+	Secrets   string // keyed fingerprint of its secrets
 	// Reload is the hash of what it takes without being recreated: files it
 	// reloads and what its setup commands read. "" if there is nothing.
 	Reload      string

@@ -74,6 +74,11 @@ type State struct {
 	LiveCompose map[string][]byte `json:"-"`
 	// Reloaded is what was last reloaded: "stack/service" -> hash.
 	Reloaded map[string]string `json:"reloaded"`
+	// Made is the IDs of the containers croft made: "stack/service" -> IDs. One
+	// that is not among them was put there by somebody else.
+	Made map[string][]string `json:"made,omitempty"`
+	// Undelivered names secret files that ought to be on the tmpfs and are not.
+	Undelivered []string `json:"undelivered,omitempty"`
 	// Interrupted names services whose change began and has not passed the gate:
 	// stack -> services. Labels alone would call them done.
 	Interrupted map[string][]string `json:"interrupted,omitempty"`

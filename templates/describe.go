@@ -14,7 +14,7 @@ import (
 func (d *decorator) describe(p *types.Project, svc types.ServiceConfig) stacks.RenderedService {
 	use := d.use(svc.Name)
 	out := stacks.RenderedService{
-		Name: svc.Name, Image: svc.Image, Build: svc.Build != nil, Job: d.isJob(svc.Name), Data: use.data, Volumes: use.volumes,
+		Name: svc.Name, Container: svc.ContainerName, Image: svc.Image, Build: svc.Build != nil, Job: d.isJob(svc.Name), Data: use.data, Volumes: use.volumes,
 		Healthy: svc.HealthCheck != nil && !svc.HealthCheck.Disable, Grants: use.grants,
 		Hubs: d.r.hubsFor(d.s.Name, svc.Name), Replicas: svc.GetScale(), Ports: published(svc),
 	}
