@@ -25,10 +25,10 @@ help: ## print this help
 build: ## build bin/croft, static
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/croft ./cmd/croft
 
-demo: build engine ## start a whole platform on this machine and say how to sign in; safe to run again
+demo: build engine images ## start a whole platform on this machine and say how to sign in; safe to run again
 	@.ci/demo.sh up
 
-demo-down: ## remove the demo with its data
+demo-down: build ## remove the demo with its data
 	@.ci/demo.sh down
 
 test: lint unit e2e ## every test: lint, unit, then end to end on a real engine

@@ -67,8 +67,7 @@ type bench struct {
 	engine *enginetest.Fake
 	keeper *keeper
 	p      *provision.Provisioner
-	events []stacks.Event
-	clock  time.Time
+	ticks  atomic.Int64
 }
 
 // base is a platform of three plain waves: db <- api, and an unrelated side.
@@ -107,7 +106,7 @@ services:
 
 func newBench(t *testing.T) *bench {
 	t.Helper()
-	b := &bench{t: t, dir: t.TempDir(), engine: enginetest.New(), keeper: &keeper{have: map[string]string{}}, clock: time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC)}
+	b := &bench{t: t, dir: t.TempDir(), engine: enginetest.New(), keeper: &keeper{have: map[string]string{}}}
 	for path, text := range base() {
 		b.write(path, text)
 	}
@@ -127,7 +126,9 @@ func newBench(t *testing.T) *bench {
 		},
 		MakeVolume: func(string, string) error { return nil },
 		// A second passes between two looks, so that settling needs little waiting.
-		Now: func() time.Time { b.clock = b.clock.Add(time.Second); return b.clock },
+		Now: func() time.Time {
+			return time.Date(2026, 11, 21, 3, 0, 0, 0, time.UTC).Add(time.Duration(b.ticks.Add(1)) * time.Second)
+		},
 	}
 	return b
 }
@@ -165,7 +166,7 @@ func (b *bench) apply() (provision.Revision, error) {
 	b.t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	return b.p.Apply(ctx, b.plan(provision.PlanOptions{}), provision.ApplyOptions{WaitTimeout: time.Minute}, func(e stacks.Event) { b.events = append(b.events, e) })
+	return b.p.Apply(ctx, b.plan(provision.PlanOptions{}), provision.ApplyOptions{WaitTimeout: time.Minute}, nil)
 }
 
 func (b *bench) mustApply() provision.Revision {

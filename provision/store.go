@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/croft-sh/croft/stacks"
 )
@@ -35,6 +36,8 @@ func (p *Provisioner) writeLock(lock stacks.Lock) error {
 type memory struct {
 	Reloaded map[string]string `json:"reloaded"` // "stack/service" -> hash last reloaded
 	Stopped  []string          `json:"stopped"`  // stacks the admin stopped
+	// Held is the stacks to be left alone, and until when; zero is for ever.
+	Held map[string]time.Time `json:"held,omitempty"`
 	// Made is the IDs of the containers croft made: "stack/service" -> IDs.
 	Made map[string][]string `json:"made"`
 }

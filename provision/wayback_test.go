@@ -62,7 +62,7 @@ func (b *bench) applyBack() (provision.Revision, error) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.p.Apply(ctx, prep, provision.ApplyOptions{WaitTimeout: time.Minute, Inputs: inputs, Load: b.load}, func(e stacks.Event) { b.events = append(b.events, e) })
+	return b.p.Apply(ctx, prep, provision.ApplyOptions{WaitTimeout: time.Minute, Inputs: inputs, Load: b.load}, nil)
 }
 
 func (b *bench) row(text string) string {

@@ -74,6 +74,10 @@ func (d *differ) selected(stack string) bool {
 }
 
 func (d *differ) stack(s RenderedStack) {
+	if _, held := d.have.Held[s.Name]; held {
+		d.held(s)
+		return
+	}
 	d.files(s)
 	d.volumes(s)
 	old := composeServices(d.have.LiveCompose[s.Name])
@@ -338,6 +342,10 @@ func (d *differ) orphans() {
 	}
 	for _, key := range slices.Sorted(maps.Keys(byService)) {
 		stack, service, _ := strings.Cut(key, "/")
+		if _, held := d.have.Held[stack]; held {
+			d.plan.Warnings = append(d.plan.Warnings, key+" runs and is no longer wanted; it stays, because its stack is held"+d.heldUntil(stack))
+			continue
+		}
 		if !d.o.RemoveOrphans {
 			d.plan.Warnings = append(d.plan.Warnings, key+" runs and is no longer wanted: croft apply --remove-orphans takes it away, its data stays")
 			continue

@@ -56,4 +56,3 @@ func (d *differ) sum(s RenderedStack, path string) string {
 func (d *differ) edited(s RenderedStack, paths []string) bool {
 	return slices.ContainsFunc(paths, func(path string) bool { return d.have.Live[s.Name][path] != d.sum(s, path) })
 }
-

@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"sort"
+	"time"
 )
 
 // Labels croft puts on what it makes. What a label says is fixed when the
@@ -84,6 +85,9 @@ type State struct {
 	Interrupted map[string][]string `json:"interrupted,omitempty"`
 	// Stopped names stacks that the admin stopped; apply leaves them so.
 	Stopped []string `json:"stopped,omitempty"`
+	// Held names stacks that apply leaves alone, and until when; zero is until
+	// they are released.
+	Held map[string]time.Time `json:"held,omitempty"`
 }
 
 // Token names this state: two observations with the same token would give the
@@ -98,7 +102,7 @@ func (s State) Token() string {
 	}
 	raw, err := json.Marshal(c)
 	if err != nil {
-		panic(err) // only strings, ints and maps of strings: cannot fail
+		panic(err) // only strings, ints, times of this age and maps of them: cannot fail
 	}
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:8])
