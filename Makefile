@@ -37,7 +37,8 @@ unit: ## unit tests
 	$(GO) test $(TESTFLAGS) ./...
 
 e2e: build engine images ## end-to-end tests through the real programs
-	CROFT_BINARY=$(CURDIR)/bin/croft $(GO) test $(TESTFLAGS) -tags e2e -count=1 -timeout 40m ./cmd/croft/e2e/...
+	CROFT_BINARY=$(CURDIR)/bin/croft $(GO) test $(TESTFLAGS) -tags e2e -count=1 -p 1 -timeout 40m \
+		./cmd/imagefarm ./provision/docker ./cmd/croft/e2e
 
 engine: ## make sure that a Docker engine runs; installs one where it may
 	@.ci/engine.sh
@@ -55,7 +56,7 @@ fmt: ## format the code
 fuzz: ## run every fuzzer for FUZZTIME (default 10s)
 	@.ci/fuzz.sh $(FUZZTIME)
 
-bench: ## Go benchmarks
+bench: ## Go benchmarks: load, render and diff of a platform of 82 services, and others
 	$(GO) test -run '^$$' -bench . -benchmem ./...
 
 chaos: ## the fuzzers, ten minutes each

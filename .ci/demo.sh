@@ -80,6 +80,11 @@ down() {
 	fi
 	volumes=$(docker volume ls -q --filter "name=^$name-" | paste -sd, -)
 	"$croft" destroy -y ${volumes:+--volume "$volumes"}
+	run=/run/croft/$name
+	if mountpoint -q "$run"; then
+		umount "$run"
+	fi
+	rmdir "$run" 2>/dev/null || true
 	rm -rf "$home"
 	say "removed $home"
 }

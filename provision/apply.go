@@ -15,9 +15,10 @@ import (
 // defaultWait is how long a service may take until it is healthy.
 const defaultWait = 5 * time.Minute
 
-// stacksAtOnce bounds how many stacks of a wave change at the same time. The
-// SDK starts containers one after another in a process anyway; more at once only
-// lengthens each service's downtime (docs/decisions).
+// stacksAtOnce bounds how many stacks of a wave change their containers at the
+// same time. The SDK starts containers one after another in a process anyway;
+// more at once only lengthens each service's downtime. Waiting behind the gate
+// takes no place.
 const stacksAtOnce = 2
 
 // run is one apply under way.
@@ -31,7 +32,8 @@ type run struct {
 	mu     sync.Mutex
 	memory memory
 	failed map[string]*FailedError
-	back   bool // the way back: nothing is copied aside, nothing taken back again
+	slots  chan struct{} // one for each stack that changes containers
+	back   bool          // the way back: nothing is copied aside, nothing taken back again
 }
 
 // Apply carries out a plan. It decides nothing: it refuses a plan that is
@@ -57,7 +59,7 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 	if state.Token() != prep.State.Token() {
 		return Revision{}, &StaleError{}
 	}
-	r := &run{p: p, prep: prep, o: o, ev: p.stamped(ev), failed: map[string]*FailedError{}}
+	r := &run{p: p, prep: prep, o: o, ev: p.stamped(ev), failed: map[string]*FailedError{}, slots: make(chan struct{}, stacksAtOnce)}
 	if r.o.WaitTimeout == 0 {
 		r.o.WaitTimeout = defaultWait
 	}
@@ -216,7 +218,6 @@ func (r *run) waves(ctx context.Context) {
 	}
 	for wave := 0; wave <= last; wave++ {
 		var group errgroup.Group
-		group.SetLimit(stacksAtOnce)
 		for _, s := range r.prep.Rendered.Stacks {
 			if s.Wave != wave || !r.touches(s) {
 				continue
@@ -306,9 +307,8 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 	r.rev.Stacks = map[string]string{}
 	done := 0
 	for _, s := range r.prep.Rendered.Stacks {
-		_, old := r.prep.Desired.Held[s.Name]
 		switch f := r.failed[s.Name]; {
-		case f == nil && old:
+		case f == nil && r.standsStill(s.Name):
 			r.rev.Stacks[s.Name] = "held"
 			done++
 		case f == nil:

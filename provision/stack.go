@@ -34,12 +34,14 @@ func (r *run) stack(ctx context.Context, s stacks.RenderedStack) error {
 		}
 	}
 	if len(up) > 0 {
-		if !r.back {
-			if err := r.begin(ctx, s, up); err != nil {
-				return err
-			}
+		ids, err := r.change(ctx, s, up)
+		if err != nil {
+			return err
 		}
-		if err := r.up(ctx, s, up); err != nil {
+		if err := r.gate(ctx, s, ids); err != nil {
+			return err
+		}
+		if err := r.recognize(s, ids); err != nil {
 			return err
 		}
 	}
@@ -58,26 +60,36 @@ func (r *run) stack(ctx context.Context, s stacks.RenderedStack) error {
 	return r.journal("stack done", s.Name)
 }
 
-// up starts services, joins them to the networks they are hubs of, and waits
-// behind the gate.
-func (r *run) up(ctx context.Context, s stacks.RenderedStack, services []string) error {
+// change touches containers, as one of a few stacks at a time.
+func (r *run) change(ctx context.Context, s stacks.RenderedStack, services []string) (map[string][]string, error) {
+	select {
+	case r.slots <- struct{}{}:
+		defer func() { <-r.slots }()
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+	if !r.back {
+		if err := r.begin(ctx, s, services); err != nil {
+			return nil, err
+		}
+	}
+	return r.up(ctx, s, services)
+}
+
+// up starts services and joins them to the networks they are hubs of. It gives
+// their containers.
+func (r *run) up(ctx context.Context, s stacks.RenderedStack, services []string) (map[string][]string, error) {
 	file := filepath.Join(r.p.liveDir(s.Name), stacks.ComposeFile)
 	r.ev(stacks.Event{Stack: s.Name, Phase: "up", State: stacks.Working, Message: strings.Join(services, ", ")})
 	upErr := r.p.Engine.Up(ctx, UpRequest{File: file, Project: s.Project, Services: services}, r.ev)
 	ids, err := r.join(ctx, s, services)
 	if upErr != nil {
-		return r.guilty(ctx, s, ids, upErr)
+		return ids, r.guilty(ctx, s, ids, upErr)
 	}
 	if err != nil {
-		return err
+		return ids, err
 	}
-	if ids, err = r.mendNetworks(ctx, s, services, ids); err != nil {
-		return err
-	}
-	if err := r.gate(ctx, s, ids); err != nil {
-		return err
-	}
-	return r.recognize(s, ids)
+	return r.mendNetworks(ctx, s, services, ids)
 }
 
 // recognize remembers the containers that passed the gate: another ID in their

@@ -25,6 +25,8 @@ type appliedService struct {
 	Name     string `json:"name"`
 	Image    string `json:"image"`
 	URL      string `json:"url,omitempty"`
+	Port     uint16 `json:"port,omitempty"`   // of that address, in the container
+	Scheme   string `json:"scheme,omitempty"` // how the container speaks there; "" is http
 	Job      bool   `json:"job,omitempty"`
 	Replicas int    `json:"replicas"`
 }
@@ -39,12 +41,16 @@ func (p *Provisioner) writeApplied(d stacks.Desired, r stacks.Rendered) error {
 			one := appliedService{Name: svc.Name, Image: svc.Image, Job: svc.Job, Replicas: svc.Replicas}
 			for _, route := range d.Routes {
 				if route.Stack == s.Name && route.Service == svc.Name && one.URL == "" {
-					one.URL = route.URL
+					one.URL, one.Port, one.Scheme = route.URL, route.Port, route.Scheme
 				}
 			}
 			as.Services = append(as.Services, one)
 		}
 		a.Stacks = append(a.Stacks, as)
+	}
+	a, err := p.keepHeld(a)
+	if err != nil {
+		return err
 	}
 	return p.writeJSON(p.appliedPath(), a)
 }
@@ -84,6 +90,7 @@ func (p *Provisioner) Status(ctx context.Context) (stacks.Status, error) {
 			}
 			out.Warnings = append(out.Warnings, fmt.Sprintf("%s runs as in revision %d, because what came after failed: %s", s.Name, h.Good, h.Reason))
 		}
+		heldStatus(&out, &one, state.Held)
 		out.Stacks = append(out.Stacks, one)
 	}
 	for _, stack := range slices.Sorted(maps.Keys(state.Interrupted)) {

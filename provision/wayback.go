@@ -89,14 +89,20 @@ func (r *run) unhold() error {
 	return r.p.writeJSON(r.p.heldPath(), all)
 }
 
-// Release lets a taken back stack be tried again as it is written.
+// Release lets a stack be applied again as it is written: it ends a hold, and
+// that of one that was taken back. Killed between the two, the second is still
+// held, and releasing it again ends that.
 func (p *Provisioner) Release(stack string) (bool, error) {
+	byHand, err := p.unholdByHand(stack)
+	if err != nil {
+		return false, err
+	}
 	all, err := p.readHeld()
 	if err != nil {
 		return false, err
 	}
 	if _, ok := all[stack]; !ok {
-		return false, nil
+		return byHand, nil
 	}
 	delete(all, stack)
 	return true, p.writeJSON(p.heldPath(), all)
@@ -222,7 +228,7 @@ func (r *run) planBack(ctx context.Context, d stacks.Desired, names []string) (*
 		Plan: stacks.Diff(rendered, state, stacks.DiffOptions{Stacks: names, RemoveOrphans: true}), Desired: d,
 		Rendered: rendered, State: state, Lock: lock,
 	}
-	back := &run{p: r.p, prep: prep, o: r.o, ev: r.ev, rev: r.rev, memory: r.memory, failed: map[string]*FailedError{}, back: true}
+	back := &run{p: r.p, prep: prep, o: r.o, ev: r.ev, rev: r.rev, memory: r.memory, failed: map[string]*FailedError{}, slots: r.slots, back: true}
 	if err := r.p.Secrets.Deliver(back.grants()); err != nil {
 		return nil, err
 	}

@@ -356,7 +356,7 @@ func (d *differ) orphans() {
 		})
 	}
 	for _, n := range d.have.Networks {
-		if n.Labels[LabelNetwork] == "" || n.Labels[LabelPlatform] != d.want.Platform || d.wantsNetwork(n.Name) || !d.o.RemoveOrphans {
+		if n.Labels[LabelNetwork] == "" || n.Labels[LabelPlatform] != d.want.Platform || d.wantsNetwork(n.Name) || !d.o.RemoveOrphans || d.heldOn(n.Name) {
 			continue
 		}
 		d.plan.Networks = append(d.plan.Networks, ResourceChange{Name: n.Name, Action: ActionRemove, Causes: []string{"no longer wanted"}})

@@ -181,11 +181,11 @@ func TestLoadPlatformTakesWhatIsOnlyUnusual(t *testing.T) {
 }
 
 func TestLoadPlatformFillsDefaults(t *testing.T) {
-	got, ps := LoadPlatform(platformFS(goodPlatform + "expose:\n"))
+	_, ps := LoadPlatform(platformFS(goodPlatform + "expose:\n"))
 	if len(told(ps)) != 1 {
 		t.Error("an empty expose must be an error:", told(ps))
 	}
-	got, _ = LoadPlatform(platformFS(goodPlatform))
+	got, _ := LoadPlatform(platformFS(goodPlatform))
 	want := Platform{Version: 1, Name: "home", Timezone: "UTC", Admin: Admin{"ada", "ada@example.com"}, Expose: ExposeLoopback,
 		Storage: Storage{"/srv/croft/home/containers", "/srv/croft/home/projects", "/srv/croft/home/databases"}, Stacks: map[string]StackChoice{}}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -168,6 +168,7 @@ func (a *app) report(err error) {
 	var problems stacks.Problems
 	if errors.As(err, &problems) {
 		a.printProblems(problems)
+		a.say("%s %s\n", a.errStyle().Cyan("hint:"), "nothing was touched; correct what is listed above, and croft validate checks it")
 		return
 	}
 	a.terminal.endLine(err)

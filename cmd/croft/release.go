@@ -13,8 +13,10 @@ import (
 
 func newRelease(a *app) *cobra.Command {
 	return &cobra.Command{
-		Use: "release STACK", Short: "Try a stack again that was taken back",
-		Long: `A stack that failed is taken back to its last good revision and held there, so
+		Use: "release STACK", Short: "Let croft apply a held stack again",
+		Long: `release ends croft hold.
+
+A stack that failed is taken back to its last good revision and held there, so
 that the same failure does not come again with the next apply. It is tried again
 by itself as soon as its files or answers change; release lets croft try the
 very same once more.`,

@@ -138,8 +138,7 @@ func (e *Engine) exitCode(ctx context.Context, execID string) (int, error) {
 func (e *Engine) followSize(ctx context.Context, execID string, s session) func() {
 	resize := func() {
 		// A size that does not arrive spoils a line break, not the session.
-		size := s.size()
-		_, _ = e.api.ExecResize(ctx, execID, client.ExecResizeOptions{Height: size.Height, Width: size.Width})
+		_, _ = e.api.ExecResize(ctx, execID, client.ExecResizeOptions(s.size()))
 	}
 	changed, done := make(chan os.Signal, 1), make(chan struct{})
 	signal.Notify(changed, syscall.SIGWINCH)

@@ -18,3 +18,16 @@ func (e *Engine) Untag(ctx context.Context, reference string) error {
 	_, err := e.api.ImageRemove(ctx, reference, client.ImageRemoveOptions{})
 	return failed("untag "+reference, ignoreNotFound(err))
 }
+
+// ImageBytes gives the size of every image by its ID.
+func (e *Engine) ImageBytes(ctx context.Context) (map[string]int64, error) {
+	list, err := e.api.ImageList(ctx, client.ImageListOptions{})
+	if err != nil {
+		return nil, failed("list images", err)
+	}
+	out := make(map[string]int64, len(list.Items))
+	for _, im := range list.Items {
+		out[im.ID] = im.Size
+	}
+	return out, nil
+}

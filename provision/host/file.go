@@ -165,10 +165,9 @@ func MkdirAll(path string, mode fs.FileMode) error {
 	return wrap(parent, syncDir(parent))
 }
 
-// RemoveStale removes temporary files in dir whose writer is gone, and says
-// which. A writer still at work holds a lock on its file, so it is let be.
-// Killed in between: the rest goes the next time.
-func RemoveStale(dir string) (removed []string, err error) {
+// Stale gives the temporary files in dir whose writer is gone. A writer still at
+// work holds a lock on its file, so it is left out.
+func Stale(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
@@ -176,14 +175,26 @@ func RemoveStale(dir string) (removed []string, err error) {
 	if err != nil {
 		return nil, failed(dir, "cannot look for leftovers", "", err)
 	}
+	var out []string
 	for _, e := range entries {
 		if !e.Type().IsRegular() || !strings.HasPrefix(e.Name(), tempPrefix) || !strings.HasSuffix(e.Name(), tempSuffix) {
 			continue
 		}
-		path := filepath.Join(dir, e.Name())
-		if !abandoned(path) {
-			continue
+		if path := filepath.Join(dir, e.Name()); abandoned(path) {
+			out = append(out, path)
 		}
+	}
+	return out, nil
+}
+
+// RemoveStale removes what Stale gives, and says which. Killed in between: the
+// rest goes the next time.
+func RemoveStale(dir string) (removed []string, err error) {
+	stale, err := Stale(dir)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range stale {
 		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return removed, failed(path, "cannot remove a leftover", "", err)
 		}

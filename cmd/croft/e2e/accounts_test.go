@@ -55,14 +55,10 @@ func (p *platform) totpSecret(t *testing.T) string {
 	if adaTOTP != "" {
 		return adaTOTP
 	}
-	p.password(t) // croft removes the file that it waits in
 	r := p.must(t, "user", "totp", "ada", "--reveal")
 	u, err := url.Parse(strings.TrimSpace(r.stdout))
 	if err != nil || u.Scheme != "otpauth" || u.Query().Get("secret") == "" {
 		t.Fatalf("no otpauth address: %v", err)
-	}
-	if _, err := os.Stat(filepath.Join(p.state, "first-login.txt")); err == nil {
-		t.Error("the first password still lies in the state directory")
 	}
 	adaTOTP = u.Query().Get("secret")
 	return adaTOTP

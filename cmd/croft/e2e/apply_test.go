@@ -48,11 +48,6 @@ func (p *platform) status(t *testing.T) statusView {
 	return decode[statusView](t, p.must(t, "status", "-o", "json").stdout)
 }
 
-func (p *platform) plan(t *testing.T) planView {
-	t.Helper()
-	return decode[planView](t, p.must(t, "plan", "-o", "json").stdout)
-}
-
 func TestEverythingIsHealthy(t *testing.T) {
 	p := shared(t)
 	st := p.status(t)

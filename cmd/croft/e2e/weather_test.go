@@ -90,8 +90,6 @@ func TestBrokenPlatformsAreRefused(t *testing.T) {
 		"no compose file":     {[]string{"a"}, map[string]string{"stacks/a/readme.txt": "hello"}, nil, []string{"stacks/a", "compose.yaml"}},
 		"traversal env_file":  {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": plainEcho + "    env_file: ../../../../../../../../" + secret + "\n"}, nil, []string{"stacks/a/compose.yaml:4"}},
 		"absolute env_file":   {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": plainEcho + "    env_file: " + secret + "\n"}, nil, []string{"stacks/a/compose.yaml:4"}},
-		"traversal bind":      {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": plainEcho + "    volumes: [\"../../../x:/x\"]\n"}, nil, []string{"stacks/a/compose.yaml:4"}},
-		"traversal config":    {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": plainEcho + "    configs: [c]\nconfigs:\n  c: {file: ../../croft.yaml}\n"}, nil, []string{"stacks/a/compose.yaml"}},
 		"traversal extends":   {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": plainEcho + "    extends: {file: ../b/compose.yaml, service: x}\n"}, nil, []string{"stacks/a/compose.yaml"}},
 		"traversal include":   {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": "include: [../../../x.yaml]\n" + plainEcho}, nil, []string{"stacks/a/compose.yaml"}},
 		"remote include":      {[]string{"a"}, map[string]string{"stacks/a/compose.yaml": "include: [\"https://github.com/example/x.git\"]\n" + plainEcho}, nil, []string{"stacks/a/compose.yaml"}},
