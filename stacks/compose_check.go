@@ -36,6 +36,7 @@ func checkProject(s *Stack, at *locator) Problems {
 			ps = append(ps, checkSecretUser(at, s.X, service)...)
 		}
 	}
+	ps = append(ps, checkTraversal(s, at)...)
 	for _, n := range s.Project.NetworkNames() {
 		ps = append(ps, checkLabels(at, "networks."+n+".labels", s.Project.Networks[n].Labels, false)...)
 	}

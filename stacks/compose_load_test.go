@@ -47,7 +47,7 @@ services:
     command: ["--trust=${WEB_IP}", "--title=${TITLE}"]
     ports: ["${SSH_PORT}:22"]
     secrets: [db_password, {source: app_ini, target: app.ini}]
-    volumes: [data:/data, ./conf:/etc/conf:ro, "../../outside:/o"]
+    volumes: [data:/data, ./conf:/etc/conf:ro, "/srv/outside:/o"]
     environment: {DOMAIN: "${CROFT_DOMAIN}", FROM_DOTENV: "${DOTENV}", PASSED: }
     env_file: [web.env]
   runner: {image: runner:1}
@@ -93,7 +93,7 @@ func TestLoadStack(t *testing.T) {
 	for _, v := range web.Volumes {
 		got = append(got, v.Source)
 	}
-	if diff := cmp.Diff([]string{"data", "/srv/platform/stacks/app/conf", "/srv/platform/outside"}, got); diff != "" {
+	if diff := cmp.Diff([]string{"data", "/srv/platform/stacks/app/conf", "/srv/outside"}, got); diff != "" {
 		t.Error("volumes:", diff)
 	}
 	if web.Command[0] != "--trust="+AddressPlaceholder("WEB_IP") || web.Command[1] != "--title=" {

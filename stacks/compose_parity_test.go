@@ -22,7 +22,7 @@ func TestPlainStackMeansWhatComposeSays(t *testing.T) {
     ports: ["8080:80", "127.0.0.1:53:53/udp", {target: 1, published: "2-3"}]
     environment: [PLAIN=1, FROM_ENV, DOLLAR=$$x]
     env_file: [a.env, {path: b.env, required: false}, {path: none.env, required: false}]
-    volumes: [./conf:/conf:ro, data:/data, /abs:/abs, ../beside:/beside, {type: tmpfs, target: /t}]
+    volumes: [./conf:/conf:ro, data:/data, /abs:/abs, /srv/beside:/beside, {type: tmpfs, target: /t}]
     depends_on: {db: {condition: service_healthy}}
     healthcheck: {test: "curl -f x", interval: 10s}
     networks: {front: {aliases: [w]}, back: }

@@ -28,7 +28,9 @@ func forward(ctx context.Context, l net.Listener, dial func(context.Context) (ne
 			out, err := dial(ctx)
 			if err != nil {
 				_ = in.Close() // nothing was sent
-				failed(err)
+				if ctx.Err() == nil {
+					failed(err)
+				}
 				return
 			}
 			join(ctx, in, out)

@@ -27,8 +27,8 @@ func newOpen(a *app) *cobra.Command {
 	cmd := &cobra.Command{
 		Use: "open STACK[/SERVICE]", Short: "Reach a service on this machine when its front is down",
 		Long: `open listens on this machine and hands every connection on to a container, past
-Traefik and past sign-in: whoever can connect here gets in. It prints the address
-and goes on until it is interrupted.
+Traefik and past sign-in: whoever can connect here gets in. It prints the
+address and goes on until it is interrupted.
 
 The port is that of the stack's address, or the only one the container exposes,
 unless --port names another. From elsewhere, reach it through ssh -L.`,

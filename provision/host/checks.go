@@ -205,7 +205,7 @@ func (p Preflight) platformFiles(context.Context) Result {
 
 func (p Preflight) systemd(context.Context) Result {
 	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		return warn("after a reboot run croft apply; back up by cron: croft backup run",
+		return warn("after a reboot run croft apply",
 			"no systemd: nothing fills the tmpfs for secrets at boot, and containers that read them do not start")
 	}
 	return ok("running")

@@ -88,7 +88,7 @@ func readHostKey(path string) (*age.X25519Identity, error) {
 	}
 	if info.Mode().Perm()&0o077 != 0 {
 		return nil, failed(nil, path, fmt.Sprintf("the host key can be read or written by others (mode %04o)", info.Mode().Perm()),
-			"chmod 0400 "+path+"; if others may have read it, croft secrets kit --replace")
+			"chmod 0400 "+path)
 	}
 	// Errors of the parser are not passed on: they could repeat the line.
 	ids, err := age.ParseIdentities(f)
@@ -105,12 +105,15 @@ func readHostKey(path string) (*age.X25519Identity, error) {
 func keyFailure(path string, err error) error {
 	hint := "run as root"
 	if errors.Is(err, fs.ErrNotExist) {
-		hint = "restore the host key, or open the platform with the recovery key: croft restore"
+		hint = "put the key back from where you kept a copy: without it these secrets cannot be read (docs/runbooks/lost-host-key.md)"
 	}
 	why := err.Error()
 	var pe *fs.PathError
 	if errors.As(err, &pe) {
 		why = strings.TrimSpace(pe.Err.Error())
+	}
+	if errors.Is(err, fs.ErrNotExist) {
+		err = errors.Join(ErrWrongKey, err) // no key at all opens nothing either
 	}
 	return failed(err, path, "host key: "+why, hint)
 }

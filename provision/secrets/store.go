@@ -62,7 +62,7 @@ func (s *Store) decrypt(data []byte, id age.Identity) error {
 	k, err := unwrapKey(doc.key, id)
 	if errors.Is(err, ErrWrongKey) {
 		return failed(ErrWrongKey, s.path, "is not encrypted to "+s.hostKey,
-			"use the host key of the machine that wrote it, or open it with the recovery key: croft restore")
+			"use the host key of the machine that wrote it (docs/runbooks/lost-host-key.md)")
 	}
 	if err != nil {
 		return damaged(s.path, err.Error())

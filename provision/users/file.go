@@ -250,7 +250,7 @@ func (f *File) read() ([]byte, error) {
 		}
 		time.Sleep(emptyPause)
 	}
-	return nil, failed(ErrDamaged, f.Path(), "is empty", "restore it from a backup: croft restore --stack authelia")
+	return nil, failed(ErrDamaged, f.Path(), "is empty", "put a copy of it back")
 }
 
 // lock keeps other crofts out. It is on the directory, because Authelia watches

@@ -23,7 +23,7 @@ func parseTree(path string, data []byte) (*tree, error) {
 		if line > 0 {
 			subject = fmt.Sprintf("%s:%d", path, line)
 		}
-		return failed(ErrDamaged, subject, message, "mend it by hand or restore it: croft restore --stack authelia")
+		return failed(ErrDamaged, subject, message, "mend it by hand, or put a copy of it back")
 	}
 	var doc yaml.Node
 	if err := yaml.Unmarshal(data, &doc); err != nil {
@@ -91,7 +91,7 @@ func (t *tree) users() ([]User, error) {
 		}
 		key, value := t.list.Content[i], t.list.Content[i+1]
 		if err := value.Decode(&fields); err != nil {
-			return nil, failed(ErrDamaged, fmt.Sprintf("user %q", key.Value), fmt.Sprintf("a field at or after line %d has the wrong form", key.Line), "mend it by hand or restore it: croft restore --stack authelia")
+			return nil, failed(ErrDamaged, fmt.Sprintf("user %q", key.Value), fmt.Sprintf("a field at or after line %d has the wrong form", key.Line), "mend it by hand, or put a copy of it back")
 		}
 		if fields.Password == "" || fields.DisplayName == "" {
 			return nil, failed(ErrDamaged, fmt.Sprintf("user %q", key.Value), fmt.Sprintf("has no password or no displayname (line %d); Authelia does not start with it", key.Line), "mend it by hand")

@@ -15,7 +15,8 @@ import (
 // TestEjectedRunsWithoutCroft takes croft away altogether, state, keys and memory
 // of secrets, and brings the platform up with docker compose alone.
 func TestEjectedRunsWithoutCroft(t *testing.T) {
-	p := smallPlatform(t, "eject", "traefik,authelia,postgres,valkey,hello")
+	p := catalogPlatform(t, "eject", "traefik,authelia,postgres,valkey,hello")
+	p.must(t, "apply", "-y")
 	sql := func(statement string) string {
 		return docker(t, "exec", p.name+"-postgres-postgres-1", "psql", "-XqtA", "-U", "postgres", "-d", "postgres", "-c", statement)
 	}
@@ -80,9 +81,9 @@ func TestEjectedRunsWithoutCroft(t *testing.T) {
 	}
 }
 
-// smallPlatform applies a few stacks of the catalogue and takes them away with
-// the test.
-func smallPlatform(t *testing.T, prefix, stacks string) *platform {
+// catalogPlatform makes a platform of a few stacks of the catalogue. What a test
+// applies goes away with the test.
+func catalogPlatform(t *testing.T, prefix, stacks string) *platform {
 	t.Helper()
 	p, err := makePlatform(prefix)
 	if err != nil {
@@ -98,6 +99,5 @@ func smallPlatform(t *testing.T, prefix, stacks string) *platform {
 		"--set", fmt.Sprintf("stacks.traefik.options.HTTP_PORT=%d", p.http))
 	file := filepath.Join(p.dir, "croft.yaml")
 	p.write(t, "croft.yaml", strings.Replace(string(read(t, file)), "\nstacks:", "\n"+p.storageBlock()+"stacks:", 1))
-	p.must(t, "apply", "-y")
 	return p
 }
