@@ -8,6 +8,7 @@ import (
 	"path"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // LoadOptions says where the platform lies and what is known of the machine.
@@ -40,47 +41,74 @@ func LoadDesired(fsys fs.FS, o LoadOptions) (Desired, Problems) {
 		facts["CROFT_BIND"] = "0.0.0.0"
 	}
 
-	loaded := map[string]*Stack{}
-	queue := slices.Sorted(maps.Keys(p.Stacks))
-	wantedBy := map[string]string{}
-	for len(queue) > 0 {
-		name := queue[0]
-		queue = queue[1:]
-		if _, done := loaded[name]; done {
-			continue
-		}
-		loaded[name] = nil
-		from, choice := fsys, p.Stacks[name]
-		if earlier, ok := o.Instead[name]; ok {
-			then, ps := LoadPlatform(earlier)
-			problems = append(problems, ps...)
-			from, choice = earlier, then.Stacks[name]
-		}
-		if _, err := fs.Stat(from, path.Join("stacks", name)); err != nil {
-			problems = append(problems, missingStack(name, wantedBy[name]))
-			continue
-		}
-		s, ps := LoadStack(from, name, LoadEnv{Dir: o.Dir, ProjectName: p.Name + "-" + name, Choice: choice, Facts: facts})
-		problems = append(problems, ps...)
-		if s == nil {
-			continue
-		}
-		loaded[name] = s
-		if s.X == nil {
-			continue
-		}
-		for _, need := range s.X.Needs {
-			if _, known := wantedBy[need]; !known {
-				wantedBy[need] = name
-			}
-			queue = append(queue, need)
-		}
+	b := bringer{fsys: fsys, o: o, p: p, facts: facts, loaded: map[string]*Stack{}, wantedBy: map[string]string{}}
+	for names := slices.Sorted(maps.Keys(p.Stacks)); len(names) > 0; {
+		names = b.bring(names)
 	}
+	problems = append(problems, b.problems...)
+	loaded := b.loaded
 	if problems.Err() != nil {
 		return Desired{}, problems
 	}
 	d, ps := Resolve(p, slices.Collect(maps.Values(loaded)))
 	return d, append(problems, ps...)
+}
+
+// bringer loads stacks and then those they need.
+type bringer struct {
+	fsys     fs.FS
+	o        LoadOptions
+	p        Platform
+	facts    map[string]string
+	loaded   map[string]*Stack
+	wantedBy map[string]string
+	problems Problems
+}
+
+// bring loads the named stacks, each on its own, and gives the names that they
+// need and that nobody has loaded yet.
+func (b *bringer) bring(names []string) []string {
+	list := make([]*Stack, len(names))
+	problems := make([]Problems, len(names))
+	var group sync.WaitGroup
+	for i, name := range names {
+		group.Go(func() { list[i], problems[i] = b.load(name) })
+	}
+	group.Wait()
+	var next []string
+	for i, name := range names {
+		b.problems = append(b.problems, problems[i]...)
+		b.loaded[name] = list[i]
+	}
+	for i, name := range names {
+		if list[i] == nil || list[i].X == nil {
+			continue
+		}
+		for _, need := range list[i].X.Needs {
+			if _, known := b.wantedBy[need]; !known {
+				b.wantedBy[need] = name
+			}
+			if _, done := b.loaded[need]; !done && !slices.Contains(next, need) {
+				next = append(next, need)
+			}
+		}
+	}
+	return next
+}
+
+func (b *bringer) load(name string) (*Stack, Problems) {
+	var problems Problems
+	from, choice := b.fsys, b.p.Stacks[name]
+	if earlier, ok := b.o.Instead[name]; ok {
+		then, ps := LoadPlatform(earlier)
+		problems = append(problems, ps...)
+		from, choice = earlier, then.Stacks[name]
+	}
+	if _, err := fs.Stat(from, path.Join("stacks", name)); err != nil {
+		return nil, append(problems, missingStack(name, b.wantedBy[name]))
+	}
+	s, ps := LoadStack(from, name, LoadEnv{Dir: b.o.Dir, ProjectName: b.p.Name + "-" + name, Choice: choice, Facts: b.facts})
+	return s, append(problems, ps...)
 }
 
 func missingStack(name, wantedBy string) Problem {

@@ -108,7 +108,8 @@ after a restart of the machine by itself.
 	}
 	if len(e.r.Networks) > 0 {
 		b.WriteString("\nNetworks between stacks. The project of the first declares it, the others list it as external;\n" +
-			"`up.sh` makes those that are missing before anything starts, because stacks serve each other both ways.\n\n")
+			"`up.sh` makes those that are missing before anything starts, because stacks serve each other both ways.\n" +
+			"Where they are still those of croft, Compose warns that it did not make them, and uses them as they are.\n\n")
 	}
 	for _, n := range e.r.Networks {
 		o, ok := e.owners[n.Name]

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/compose-spec/compose-go/v2/types"
 
@@ -37,10 +38,15 @@ func Render(in Input) (stacks.Rendered, stacks.Problems) {
 	if err := r.resolveAddresses(); err != nil {
 		return stacks.Rendered{}, stacks.Problems{{Severity: stacks.SeverityError, Subject: "network", Message: err.Error()}}
 	}
-	for _, s := range in.Desired.Stacks {
-		rs, problems := r.stack(s)
-		r.problems = append(r.problems, problems...)
-		r.out.Stacks = append(r.out.Stacks, rs)
+	r.out.Stacks = make([]stacks.RenderedStack, len(in.Desired.Stacks))
+	problems := make([]stacks.Problems, len(in.Desired.Stacks))
+	var group sync.WaitGroup
+	for i, s := range in.Desired.Stacks { // no stack reads what another's render makes
+		group.Go(func() { r.out.Stacks[i], problems[i] = r.stack(s) })
+	}
+	group.Wait()
+	for _, ps := range problems {
+		r.problems = append(r.problems, ps...)
 	}
 	if err := r.sharedNetworks(); err != nil {
 		r.problems = append(r.problems, stacks.Problem{Severity: stacks.SeverityError, Subject: "network", Message: err.Error()})

@@ -52,8 +52,16 @@ func runRelease(_ context.Context, a *app, stack string) error {
 	if err != nil {
 		return err
 	}
-	if err := stackNames(d, []string{stack}); err != nil {
+	// A stack that was held and then taken out of croft.yaml is released too:
+	// only then may what runs of it be removed.
+	holds, err := a.offline(p).Holds()
+	if err != nil {
 		return err
+	}
+	if _, held := holds[stack]; !held {
+		if err := stackNames(d, []string{stack}); err != nil {
+			return err
+		}
 	}
 	release, err := host.Acquire(p.paths.Flock)
 	if err != nil {

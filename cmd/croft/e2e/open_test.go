@@ -65,7 +65,7 @@ func TestOpenReachesAServiceWithoutItsFront(t *testing.T) {
 			t.Errorf("%v does not say that it goes around sign-in: %s", args, &said)
 		}
 	}
-	if r := p.run(t, "open", "quiet/back"); r.code != exitUsage || !strings.Contains(r.said(), "hint: name one: --port") {
+	if r := p.run(t, "open", "quiet/back"); r.code != exitFailed || !strings.Contains(r.said(), "--port names another port") {
 		t.Errorf("%s", r)
 	}
 }
