@@ -56,8 +56,10 @@ fmt: ## format the code
 fuzz: ## run every fuzzer for FUZZTIME (default 10s)
 	@.ci/fuzz.sh $(FUZZTIME)
 
-bench: ## Go benchmarks: load, render and diff of a platform of 82 services, and others
+bench: build engine images ## croft beside docker compose at 82 services, written to docs/performance.md, and Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
+	CROFT_BINARY=$(CURDIR)/bin/croft CROFT_BENCH_OUT=$(CURDIR)/docs/performance.md $(GO) test -tags e2e -run '^$$' \
+		-bench Scale -benchtime 1x -count=1 -timeout 20m ./cmd/croft/e2e
 
 chaos: ## the fuzzers, ten minutes each
 	@.ci/fuzz.sh 10m

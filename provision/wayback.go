@@ -71,6 +71,25 @@ func (p *Provisioner) Desired(load Loader) (stacks.Desired, error) {
 	return d, nil
 }
 
+// EndHolds forgets the ways back of stacks that run as they are written now:
+// whoever put the old text back has nothing left to apply.
+func (p *Provisioner) EndHolds(d stacks.Desired) error {
+	all, err := p.readHeld()
+	if err != nil {
+		return err
+	}
+	before := len(all)
+	for name := range all {
+		if _, old := d.Held[name]; !old {
+			delete(all, name)
+		}
+	}
+	if len(all) == before {
+		return nil
+	}
+	return p.writeJSON(p.heldPath(), all)
+}
+
 // unhold forgets that stacks were held which were applied as they are written.
 func (r *run) unhold() error {
 	all, err := r.p.readHeld()

@@ -116,7 +116,7 @@ func (m *machine) planAndApply(ctx context.Context, o applyOptions) (applyResult
 	}
 	if prepared.Plan.Empty() {
 		r.Result = "unchanged"
-		return r, prepared, nil
+		return r, prepared, m.endHolds(prepared.Desired)
 	}
 	if err := m.app.confirm(ctx, "Apply this plan?", "apply"); err != nil {
 		return r, prepared, err
@@ -206,4 +206,14 @@ func (a *app) progress() (stacks.Events, func()) {
 	}
 	view := tui.NewProgress(a.err, a.errStyle(), a.live(a.err), a.now)
 	return view.On, view.Close
+}
+
+// endHolds writes only where there is something to forget.
+func (m *machine) endHolds(d stacks.Desired) error {
+	release, err := m.lock()
+	if err != nil {
+		return err
+	}
+	defer release()
+	return m.prov.EndHolds(d)
 }
