@@ -339,9 +339,14 @@ func (r *run) keepImages(ctx context.Context) error {
 			}
 		}
 	}
+	backs, err := r.p.readHeld()
+	if err != nil {
+		return err
+	}
 	want(r.rev.Images)
 	for i, rev := range history {
-		if i < 2 {
+		runs := slices.ContainsFunc(slices.Collect(maps.Values(backs)), func(h held) bool { return h.Good == rev.Number })
+		if i < 2 || runs { // a held stack runs on what its good revision had, however old
 			want(rev.Images)
 		}
 	}
