@@ -96,6 +96,11 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.copiesFit(); err != nil {
 		return err
 	}
+	// The lock goes first: an address given out must never be given twice, and
+	// the render below must find what the plan was made with.
+	if err := p.writeLock(r.prep.Lock); err != nil {
+		return err
+	}
 	created, err := p.Secrets.Ensure(SecretSpecs(r.prep.Desired))
 	if err != nil {
 		return err
@@ -107,10 +112,6 @@ func (r *run) prepare(ctx context.Context) error {
 		}
 	}
 	if r.memory, err = p.readMemory(); err != nil {
-		return err
-	}
-	// The lock goes first: an address given out must never be given twice.
-	if err := p.writeLock(r.prep.Lock); err != nil {
 		return err
 	}
 	if r.rev.Number, err = p.nextRevision(); err != nil {
