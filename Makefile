@@ -61,7 +61,9 @@ bench: build engine images ## croft beside docker compose at 82 services, writte
 	CROFT_BINARY=$(CURDIR)/bin/croft CROFT_BENCH_OUT=$(CURDIR)/docs/performance.md $(GO) test -tags e2e -run '^$$' \
 		-bench Scale -benchtime 1x -count=1 -timeout 20m ./cmd/croft/e2e
 
-chaos: ## the fuzzers, ten minutes each
+chaos: build engine images ## applies killed at a hundred random moments, then the fuzzers, ten minutes each
+	CROFT_BINARY=$(CURDIR)/bin/croft CROFT_CHAOS_ROUNDS=$${CROFT_CHAOS_ROUNDS:-100} $(GO) test $(TESTFLAGS) -tags e2e -count=1 \
+		-timeout 60m -run TestKilledAppliesConverge ./cmd/croft/e2e
 	@.ci/fuzz.sh 10m
 
 clean: ## remove what was built here
