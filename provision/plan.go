@@ -10,6 +10,8 @@ import (
 	"os"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/croft-sh/croft/stacks"
 	"github.com/croft-sh/croft/templates"
 )
@@ -81,15 +83,19 @@ func SecretSpecs(d stacks.Desired) map[string]stacks.SecretSpec {
 
 // Plan observes and compares. It takes no lock and changes nothing.
 func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions) (Prepared, error) {
-	rendered, lock, err := p.Render(d)
-	if err != nil {
-		return Prepared{}, err
-	}
-	state, err := p.Observe(ctx)
-	if err != nil {
+	var (
+		rendered stacks.Rendered
+		lock     stacks.Lock
+		state    stacks.State
+		both     errgroup.Group
+	)
+	both.Go(func() (err error) { rendered, lock, err = p.Render(d); return })
+	both.Go(func() (err error) { state, err = p.Observe(ctx); return })
+	if err := both.Wait(); err != nil {
 		return Prepared{}, err
 	}
 	state = state.For(rendered)
+	var err error
 	if state.Undelivered, err = undelivered(rendered); err != nil {
 		return Prepared{}, err
 	}
