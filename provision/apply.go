@@ -309,6 +309,9 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 	done := 0
 	for _, s := range r.prep.Rendered.Stacks {
 		switch f := r.failed[s.Name]; {
+		case f == nil && r.untouched(s.Name):
+			r.rev.Stacks[s.Name] = "untouched"
+			done++
 		case f == nil && r.standsStill(s.Name):
 			r.rev.Stacks[s.Name] = "held"
 			done++
@@ -369,6 +372,15 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 	return r.rev, nil
 }
 
+// untouched tells whether the run left a stack alone on purpose, so that what is
+// written of it now was not tried.
+func (r *run) untouched(stack string) bool {
+	if only := r.prep.Options.Stacks; len(only) > 0 && !slices.Contains(withNeeds(r.prep.Desired, only), stack) {
+		return true
+	}
+	return slices.Contains(r.prep.State.Stopped, stack)
+}
+
 // allTakenBack tells whether whatever failed runs again as it did before.
 func (r *run) allTakenBack() bool {
 	for _, f := range r.failed {
@@ -397,5 +409,9 @@ func (r *run) lockImages(ctx context.Context) error {
 	if err := r.p.writeLock(r.prep.Lock); err != nil {
 		return err
 	}
-	return r.keepImages(context.WithoutCancel(ctx))
+	// What runs, runs: a tag that cannot be kept or dropped fails no apply.
+	if err := r.keepImages(context.WithoutCancel(ctx)); err != nil {
+		r.ev(stacks.Event{Phase: "images", State: stacks.Warning, Message: err.Error()})
+	}
+	return nil
 }

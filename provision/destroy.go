@@ -3,7 +3,6 @@ package provision
 import (
 	"context"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/croft-sh/croft/stacks"
@@ -19,12 +18,15 @@ func (p *Provisioner) Destroy(ctx context.Context, ev stacks.Events) error {
 	}
 	tell := p.stamped(ev)
 	for _, c := range state.Containers {
+		if !c.Owned(p.Platform) {
+			continue
+		}
 		tell(stacks.Event{Stack: c.Stack, Service: c.Service, Phase: "remove", State: stacks.Working})
 		if err := p.Engine.Remove(ctx, []string{c.ID}); err != nil {
 			return err
 		}
 	}
-	for _, n := range state.Networks {
+	for _, n := range p.ownNetworks(state) {
 		if err := p.Networks.RemoveNetwork(ctx, n.Name); err != nil {
 			return err
 		}
@@ -35,11 +37,8 @@ func (p *Provisioner) Destroy(ctx context.Context, ev stacks.Events) error {
 	if err := os.RemoveAll(p.secretsDir()); err != nil {
 		return err
 	}
-	// What was reloaded, stopped, begun and applied is about containers that are gone.
-	for _, name := range []string{"memory.json", "applied.json", "pending.json"} {
-		if err := os.Remove(filepath.Join(p.StateDir, name)); err != nil && !os.IsNotExist(err) {
-			return err
-		}
+	if err := p.forget(); err != nil {
+		return err
 	}
 	tell(stacks.Event{Phase: "remove", State: stacks.Done})
 	return nil
@@ -59,4 +58,55 @@ func (p *Provisioner) dropKept(ctx context.Context, state stacks.State) error {
 		}
 	}
 	return nil
+}
+
+// ownNetworks gives the shared networks and those of the platform's own projects,
+// not those of a project whose name merely begins alike.
+func (p *Provisioner) ownNetworks(state stacks.State) []stacks.Network {
+	projects := map[string]bool{}
+	for stack := range state.Live {
+		projects[p.Platform+"-"+stack] = true
+	}
+	var out []stacks.Network
+	for _, n := range state.Networks {
+		if n.Labels[stacks.LabelPlatform] == p.Platform || projects[n.Labels["com.docker.compose.project"]] {
+			out = append(out, n)
+		}
+	}
+	return out
+}
+
+// forget drops what is about containers that are gone. What is about data and
+// files stays: which image met the data last, what was begun on it, what croft
+// wrote, what is held.
+func (p *Provisioner) forget() error {
+	m, err := p.readMemory()
+	if err != nil {
+		return err
+	}
+	m.Reloaded, m.Stopped, m.Made, m.Ended = map[string]string{}, nil, map[string][]string{}, map[string]bool{}
+	if err := p.writeMemory(m); err != nil {
+		return err
+	}
+	if err := os.Remove(p.appliedPath()); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	return nil
+}
+
+// Doomed gives what Destroy would remove.
+func (p *Provisioner) Doomed(ctx context.Context) (containers, networks []string, err error) {
+	state, err := p.Observe(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	for _, c := range state.Containers {
+		if c.Owned(p.Platform) {
+			containers = append(containers, c.Name)
+		}
+	}
+	for _, n := range p.ownNetworks(state) {
+		networks = append(networks, n.Name)
+	}
+	return containers, networks, nil
 }

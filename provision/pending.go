@@ -15,6 +15,8 @@ import (
 type pending struct {
 	Revision int      `json:"revision"`
 	Services []string `json:"services"`
+	// Target is the Stack.InputHash that the stack is being changed to.
+	Target string `json:"target,omitempty"`
 	// Data lists what is copied aside before a new image meets it. The new image
 	// is never started before Copied is true.
 	Data   []aside `json:"data,omitempty"`
@@ -118,80 +120,118 @@ func (r *run) copiesFit() error {
 }
 
 // begin notes that a stack changes, and copies its data aside where a new image
-// is about to meet it. Killed before Copied is written, the copy is made again:
-// the new image has not been started.
-func (r *run) begin(ctx context.Context, s stacks.RenderedStack, services []string) error {
+// is about to meet it. It gives the services to start: those asked for, and those
+// whose containers had to let go of the data. Killed before Copied is written,
+// the copy is made again: the new image has not been started.
+func (r *run) begin(ctx context.Context, s stacks.RenderedStack, services []string) ([]string, error) {
 	all, err := r.p.readPending()
 	if err != nil {
-		return err
+		return nil, err
 	}
 	pend, unfinished := all[s.Name]
-	if !unfinished {
-		pend = pending{Revision: r.rev.Number, Data: r.atRisk(s)}
-	} else if pend.Copied {
-		// The copy from before the interrupted change is the good one: what lies
-		// in the volume now, a new image may have had its hands on.
-		if pend, err = r.resume(ctx, s, pend); err != nil {
-			return err
+	target := r.target(s.Name)
+	switch {
+	case !unfinished:
+		pend = pending{Revision: r.rev.Number, Target: target, Data: r.atRisk(s)}
+	case pend.Copied && len(pend.Data) > 0:
+		if pend, err = r.resume(ctx, s, pend, target); err != nil {
+			return nil, err
 		}
 	}
-	for _, name := range services {
-		if !slices.Contains(pend.Services, name) {
-			pend.Services = append(pend.Services, name)
-		}
-	}
+	pend.Services = union(pend.Services, services)
 	if err := r.setPending(s.Name, pend); err != nil {
-		return err
+		return nil, err
 	}
-	if len(pend.Data) == 0 || pend.Copied || r.p.Volumes == nil {
-		return nil
+	if len(pend.Data) > 0 && !pend.Copied && r.p.Volumes != nil {
+		if pend, err = r.copyAside(ctx, s, pend); err != nil {
+			return nil, err
+		}
 	}
-	return r.copyAside(ctx, s, pend)
+	return union(services, pend.Services), nil
 }
 
-// resume goes on with an interrupted change. Where its way back had begun, the
-// data goes back first: no image but the failed one may see it.
-func (r *run) resume(ctx context.Context, s stacks.RenderedStack, pend pending) (pending, error) {
-	all, err := r.p.readHeld()
+// target names what a stack is being changed to.
+func (r *run) target(stack string) string {
+	if s, ok := r.prep.Desired.Stack(stack); ok {
+		return s.InputHash()
+	}
+	return ""
+}
+
+func union(a, b []string) []string {
+	out := slices.Clone(a)
+	for _, s := range b {
+		if !slices.Contains(out, s) {
+			out = append(out, s)
+		}
+	}
+	return out
+}
+
+// resume goes on with an interrupted change. The copy from before it is the good
+// one: where the change is another now, or its way back had begun, the data goes
+// back first and is copied anew. No image but the one it was copied for may see
+// what that one left.
+func (r *run) resume(ctx context.Context, s stacks.RenderedStack, pend pending, target string) (pending, error) {
+	backs, err := r.p.readHeld()
 	if err != nil {
 		return pend, err
 	}
-	if _, back := all[s.Name]; !back {
+	if _, back := backs[s.Name]; !back && pend.Target == target {
 		return pend, nil
 	}
+	again := slices.Clone(pend.Data)
+	emptied := r.readers(s, pend.Data)
 	if err := r.restoreData(ctx, s); err != nil {
 		return pend, err
 	}
-	return pending{Revision: pend.Revision, Services: pend.Services}, nil
+	for i := range again {
+		again[i].Copy, again[i].Revision = fmt.Sprintf("%s.croft-aside-%d", again[i].Path, r.rev.Number), r.rev.Number
+	}
+	return pending{Revision: r.rev.Number, Target: target, Services: union(pend.Services, emptied), Data: again}, nil
 }
 
-func (r *run) copyAside(ctx context.Context, s stacks.RenderedStack, pend pending) error {
+func (r *run) copyAside(ctx context.Context, s stacks.RenderedStack, pend pending) (pending, error) {
+	// Written down first: who is removed for the copy must be started again, by
+	// whichever run comes to it.
+	pend.Services = union(pend.Services, r.readers(s, pend.Data))
+	if err := r.setPending(s.Name, pend); err != nil {
+		return pend, err
+	}
 	if err := r.release(ctx, s, pend.Data); err != nil {
-		return err
+		return pend, err
 	}
 	for _, a := range pend.Data {
 		r.ev(stacks.Event{Stack: s.Name, Phase: "copy", State: stacks.Working, Message: "data of " + a.Volume})
 		if err := r.p.Volumes.Copy(ctx, a.Path, a.Copy); err != nil {
-			return fmt.Errorf("copy of %s: %w", a.Volume, err)
+			return pend, fmt.Errorf("copy of %s: %w", a.Volume, err)
 		}
 	}
 	r.ev(stacks.Event{Stack: s.Name, Phase: "copy", State: stacks.Done})
 	pend.Copied = true
-	return r.setPending(s.Name, pend)
+	return pend, r.setPending(s.Name, pend)
 }
 
-// release removes the containers that have the volumes open; Up makes them anew.
+// readers gives the services that mount one of the volumes.
+func (r *run) readers(s stacks.RenderedStack, data []aside) []string {
+	var out []string
+	for _, svc := range s.Services {
+		if slices.ContainsFunc(data, func(a aside) bool { return slices.Contains(svc.Volumes, a.Volume) }) {
+			out = append(out, svc.Name)
+		}
+	}
+	return out
+}
+
+// release removes the containers that have the volumes open.
 func (r *run) release(ctx context.Context, s stacks.RenderedStack, data []aside) error {
 	state, err := r.p.Engine.Observe(ctx, r.p.Platform)
 	if err != nil {
 		return err
 	}
 	var ids []string
-	for _, svc := range s.Services {
-		if !slices.ContainsFunc(data, func(a aside) bool { return slices.Contains(svc.Volumes, a.Volume) }) {
-			continue
-		}
-		for _, c := range state.Of(s.Project, svc.Name) {
+	for _, name := range r.readers(s, data) {
+		for _, c := range state.Of(s.Project, name) {
 			ids = append(ids, c.ID)
 		}
 	}

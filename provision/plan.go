@@ -30,6 +30,7 @@ func (p *Provisioner) Observe(ctx context.Context) (stacks.State, error) {
 		return stacks.State{}, err
 	}
 	state.Reloaded, state.Stopped, state.Made = m.Reloaded, m.Stopped, m.Made
+	state.Written, state.Ran, state.Ended = m.Written, m.Ran, m.Ended
 	state.Held = m.holds(p.Now())
 	state.Interrupted, err = p.interrupted()
 	return state, err

@@ -17,10 +17,8 @@ import (
 // containers' labels and goes on; killed during setup, the setup runs again,
 // because only its end is remembered.
 func (r *run) stack(ctx context.Context, s stacks.RenderedStack) error {
-	ctx, cancel := context.WithTimeout(ctx, r.o.WaitTimeout*time.Duration(1+len(s.Services)))
-	defer cancel()
 	r.ev(stacks.Event{Stack: s.Name, Phase: "files", State: stacks.Working})
-	if err := r.p.writeStack(s); err != nil {
+	if err := r.writeStack(s); err != nil {
 		return fmt.Errorf("live files: %w", err)
 	}
 	changes := r.prep.Plan.Of(s.Name)
@@ -41,7 +39,7 @@ func (r *run) stack(ctx context.Context, s stacks.RenderedStack) error {
 		if err := r.gate(ctx, s, ids); err != nil {
 			return err
 		}
-		if err := r.recognize(s, ids); err != nil {
+		if err := r.recognize(ctx, s, ids); err != nil {
 			return err
 		}
 	}
@@ -69,10 +67,16 @@ func (r *run) change(ctx context.Context, s stacks.RenderedStack, services []str
 		return nil, ctx.Err()
 	}
 	if !r.back {
-		if err := r.begin(ctx, s, services); err != nil {
+		more, err := r.begin(ctx, s, services)
+		if err != nil {
 			return nil, err
 		}
+		services = more
 	}
+	// The limit is for starting: neither waiting for a place nor copying data
+	// counts.
+	ctx, cancel := context.WithTimeout(ctx, r.o.WaitTimeout*time.Duration(1+len(services)))
+	defer cancel()
 	return r.up(ctx, s, services)
 }
 
@@ -93,12 +97,24 @@ func (r *run) up(ctx context.Context, s stacks.RenderedStack, services []string)
 }
 
 // recognize remembers the containers that passed the gate: another ID in their
-// place is not croft's.
-func (r *run) recognize(s stacks.RenderedStack, ids map[string][]string) error {
+// place is not croft's. It also remembers with which image they did.
+func (r *run) recognize(ctx context.Context, s stacks.RenderedStack, ids map[string][]string) error {
+	state, err := r.p.Engine.Observe(ctx, r.p.Platform)
+	if err != nil {
+		return err
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for service, list := range ids {
-		r.memory.Made[s.Name+"/"+service] = list
+		key := s.Name + "/" + service
+		r.memory.Made[key] = list
+		delete(r.memory.Ended, key)
+		for _, c := range state.Of(s.Project, service) {
+			r.memory.Ran[key] = c.ImageID
+			if c.State == "exited" && c.ExitCode == 0 {
+				r.memory.Ended[key] = true
+			}
+		}
 	}
 	return r.p.writeMemory(r.memory)
 }

@@ -83,6 +83,9 @@ func (p *Provisioner) Status(ctx context.Context) (stacks.Status, error) {
 		return out, err
 	}
 	for _, s := range a.Stacks {
+		for i, svc := range s.Services {
+			s.Services[i].Job = svc.Job || state.Ended[s.Name+"/"+svc.Name]
+		}
 		one := stackStatus(s, state, restarts)
 		if h, ok := heldStacks[s.Name]; ok {
 			if one.State == stacks.Healthy {

@@ -40,6 +40,10 @@ type memory struct {
 	Held map[string]time.Time `json:"held,omitempty"`
 	// Made is the IDs of the containers croft made: "stack/service" -> IDs.
 	Made map[string][]string `json:"made"`
+	// Written, Ran and Ended are those of stacks.State.
+	Written map[string][]string `json:"written"`
+	Ran     map[string]string   `json:"ran"`
+	Ended   map[string]bool     `json:"ended"`
 }
 
 func (p *Provisioner) readMemory() (memory, error) {
@@ -50,6 +54,15 @@ func (p *Provisioner) readMemory() (memory, error) {
 	}
 	if m.Made == nil {
 		m.Made = map[string][]string{}
+	}
+	if m.Written == nil {
+		m.Written = map[string][]string{}
+	}
+	if m.Ran == nil {
+		m.Ran = map[string]string{}
+	}
+	if m.Ended == nil {
+		m.Ended = map[string]bool{}
 	}
 	return m, err
 }
@@ -121,13 +134,22 @@ func (p *Provisioner) readLive(state *stacks.State) error {
 }
 
 // writeStack brings live/<stack> to what was rendered. Directories keep their
-// inode, because containers mount them. Killed between two files, the next plan
-// sees the difference and writes the rest.
-func (p *Provisioner) writeStack(s stacks.RenderedStack) error {
-	dir := p.liveDir(s.Name)
+// inode, because containers mount them. Only files that croft wrote itself are
+// ever taken away: a program may have put its own beside them. What it is about
+// to write is remembered first, so that a kill leaves no file unaccounted for.
+func (r *run) writeStack(s stacks.RenderedStack) error {
+	dir := r.p.liveDir(s.Name)
 	wanted := map[string]bool{}
+	var paths []string
 	for _, f := range s.Files {
 		wanted[f.Path] = true
+		paths = append(paths, f.Path)
+	}
+	before := r.memory.Written[s.Name]
+	if err := r.wrote(s.Name, append(paths, before...)); err != nil {
+		return err
+	}
+	for _, f := range s.Files {
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
@@ -135,30 +157,28 @@ func (p *Provisioner) writeStack(s stacks.RenderedStack) error {
 		if old, err := os.ReadFile(path); err == nil && string(old) == string(f.Content) {
 			continue
 		}
-		if err := p.WriteFile(path, f.Content, fs.FileMode(f.Mode)); err != nil {
+		if err := r.p.WriteFile(path, f.Content, fs.FileMode(f.Mode)); err != nil {
 			return err
 		}
 	}
-	var stale []string
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || !entry.Type().IsRegular() {
-			return err
+	for _, old := range before {
+		if wanted[old] {
+			continue
 		}
-		rel, err := filepath.Rel(dir, path)
-		if err == nil && !wanted[filepath.ToSlash(rel)] {
-			stale = append(stale, path)
-		}
-		return err
-	})
-	if err != nil {
-		return err
-	}
-	for _, path := range stale {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		if err := os.Remove(filepath.Join(dir, filepath.FromSlash(old))); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 	}
-	return nil
+	return r.wrote(s.Name, paths)
+}
+
+func (r *run) wrote(stack string, paths []string) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	paths = slices.Clone(paths)
+	slices.Sort(paths)
+	r.memory.Written[stack] = slices.Compact(paths)
+	return r.p.writeMemory(r.memory)
 }
 
 // History gives the revisions, newest first.

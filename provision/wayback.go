@@ -354,6 +354,11 @@ func (r *run) keepImages(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	running := map[string]string{}
+	for _, c := range state.Containers {
+		running[c.ID] = c.ImageID
+	}
+	want(running)
 	for _, tag := range slices.Sorted(maps.Keys(wanted)) {
 		if _, there := state.Images[tag]; there {
 			continue

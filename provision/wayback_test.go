@@ -238,3 +238,94 @@ func TestATagThatMovedGoesBackToItsImage(t *testing.T) {
 		t.Errorf("the tag was not put back on %s:\n%s", good, strings.Join(b.engine.Calls(), "\n"))
 	}
 }
+
+// TestAnInterruptedUpgradeGivenUp: the upgrade is killed behind the gate, the
+// admin puts the old text back. The old image must meet the old data.
+func TestAnInterruptedUpgradeGivenUp(t *testing.T) {
+	b := backBench(t)
+	if _, err := b.applyBack(); err != nil {
+		t.Fatal(err)
+	}
+	b.row("acknowledged by 1")
+	b.upgrade("db:2")
+	b.engine.Behave("db:2", enginetest.Behaviour{Health: "starting"})
+	ctx, cancel := context.WithCancel(context.Background())
+	d, err := b.p.Desired(b.load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prep, err := b.p.Plan(ctx, d, provision.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := b.p.Apply(ctx, prep, provision.ApplyOptions{WaitTimeout: time.Minute, Load: b.load}, func(e stacks.Event) {
+		if e.Phase == "gate" && e.Service == "db" {
+			cancel()
+		}
+	}); err == nil {
+		t.Fatal("an interrupted apply says that all is well")
+	}
+	b.row("migrated by 2")
+	b.upgrade("db:1")
+	if _, err := b.applyBack(); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.row(""); got != "acknowledged by 1" || b.engine.Container("home-db", "db").Image != "db:1" {
+		t.Errorf("%s runs on %q", b.engine.Container("home-db", "db").Image, got)
+	}
+}
+
+// TestDataIsCopiedEvenWhenTheContainerIsGone: the data is what counts, not
+// whether a container was there to be replaced.
+func TestDataIsCopiedEvenWhenTheContainerIsGone(t *testing.T) {
+	b := backBench(t)
+	if _, err := b.applyBack(); err != nil {
+		t.Fatal(err)
+	}
+	b.row("acknowledged by 1")
+	if err := b.p.Destroy(context.Background(), nil); err != nil {
+		t.Fatal(err)
+	}
+	b.upgrade("db:2")
+	b.engine.Behave("db:2", enginetest.Behaviour{Exit: enginetest.Exited(1)})
+	b.p.Volumes = &migrating{Volumes: host.Aside{}, after: func() { b.row("migrated by 2") }}
+	if _, err := b.applyBack(); err == nil {
+		t.Fatal("no error")
+	}
+	if got := b.row(""); got != "acknowledged by 1" {
+		t.Errorf("after the way back the data is %q", got)
+	}
+}
+
+// TestANeighbourOnTheSameVolumeComesBack: it has to let go of the data while that
+// is copied, and must run again afterwards.
+func TestANeighbourOnTheSameVolumeComesBack(t *testing.T) {
+	b := backBench(t)
+	two := func(image string) {
+		text := strings.Replace(base()["stacks/db/compose.yaml"], "db:1", image, 1)
+		b.write("stacks/db/compose.yaml", strings.Replace(text, "volumes: {data: {}}",
+			"  worker: {image: \"worker:1\", volumes: [\"data:/data\"], healthcheck: {test: [CMD, \"true\"]}}\nvolumes: {data: {}}", 1))
+	}
+	two("db:1")
+	if _, err := b.applyBack(); err != nil {
+		t.Fatal(err)
+	}
+	two("db:2")
+	if _, err := b.applyBack(); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.engine.Container("home-db", "worker"); got.State != "running" {
+		t.Errorf("the neighbour is %q", got.State)
+	}
+	d, err := b.p.Desired(b.load)
+	if err != nil {
+		t.Fatal(err)
+	}
+	prep, err := b.p.Plan(context.Background(), d, provision.PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !prep.Plan.Empty() {
+		t.Errorf("left to do:\n%s", prep.Plan)
+	}
+}

@@ -115,8 +115,8 @@ func (d *differ) files(s RenderedStack) {
 			d.plan.Files = append(d.plan.Files, s.Name+"/"+f.Path)
 		}
 	}
-	for _, path := range slices.Sorted(maps.Keys(live)) {
-		if !wanted[path] {
+	for _, path := range d.have.Written[s.Name] {
+		if _, there := live[path]; there && !wanted[path] {
 			d.plan.Files = append(d.plan.Files, s.Name+"/"+path)
 		}
 	}
@@ -168,6 +168,9 @@ func (d *differ) service(s RenderedStack, svc RenderedService, old, fresh map[st
 		if old != nil {
 			c.Causes = []string{"its container is gone"}
 		}
+		if ran := d.have.Ran[s.Name+"/"+svc.Name]; svc.Data && ran != "" && d.have.Images[svc.Image] != ran {
+			c.Risk = RiskData // the data is there, and another image is about to meet it
+		}
 		return c
 	}
 	if causes := d.recreateCauses(svc, s, got, old, fresh); len(causes) > 0 {
@@ -180,6 +183,7 @@ func (d *differ) service(s RenderedStack, svc RenderedService, old, fresh map[st
 		}
 		return c
 	}
+	svc.Job = svc.Job || d.have.Ended[s.Name+"/"+svc.Name]
 	if causes := startCauses(svc, got); len(causes) > 0 {
 		c.Action, c.Causes = ActionStart, causes
 		return c

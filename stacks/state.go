@@ -78,6 +78,13 @@ type State struct {
 	// Made is the IDs of the containers croft made: "stack/service" -> IDs. One
 	// that is not among them was put there by somebody else.
 	Made map[string][]string `json:"made,omitempty"`
+	// Written lists what croft itself wrote under live/: stack -> slash paths. Other
+	// files there are a program's own.
+	Written map[string][]string `json:"written,omitempty"`
+	// Ran is the image a service last passed the gate with: "stack/service" -> ID.
+	Ran map[string]string `json:"ran,omitempty"`
+	// Ended names services that passed the gate by ending with exit code 0.
+	Ended map[string]bool `json:"ended,omitempty"`
 	// Undelivered names secret files that ought to be on the tmpfs and are not.
 	Undelivered []string `json:"undelivered,omitempty"`
 	// Interrupted names services whose change began and has not passed the gate:
@@ -133,6 +140,10 @@ func (s State) Of(project, service string) []Container {
 	}
 	return out
 }
+
+// Owned tells whether a container is the platform's own. One that is merely in a
+// Compose project whose name begins like the platform's is somebody else's.
+func (c Container) Owned(platform string) bool { return c.Labels[LabelPlatform] == platform }
 
 // Network gives the network of that name.
 func (s State) Network(name string) (Network, bool) {

@@ -116,7 +116,7 @@ func (d *decorator) mounts(name string, svc *types.ServiceConfig) error {
 			continue
 		}
 		use.data = true
-		place := d.place(rel, "")
+		place := d.place(".binds/"+rel, "") // no volume's name begins with a dot
 		svc.Volumes[i].Source = place.Path
 		d.data = append(d.data, place)
 		use.volumes = append(use.volumes, place.Key)

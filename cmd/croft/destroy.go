@@ -106,12 +106,11 @@ func (m *machine) toDestroy(ctx context.Context, names []string) (destroyView, e
 	if err != nil {
 		return v, err
 	}
-	for _, c := range state.Containers {
-		v.Containers = append(v.Containers, c.Name)
+	containers, networks, err := m.prov.Doomed(ctx)
+	if err != nil {
+		return v, err
 	}
-	for _, n := range state.Networks {
-		v.Networks = append(v.Networks, n.Name)
-	}
+	v.Containers, v.Networks = append(v.Containers, containers...), append(v.Networks, networks...)
 	lock, err := m.readLock()
 	if err != nil {
 		return v, err

@@ -47,6 +47,9 @@ func (e *Engine) Inspect(ctx context.Context, ids []string) ([]provision.Inspect
 
 func inspectedOf(c container.InspectResponse) provision.Inspected {
 	out := provision.Inspected{ID: c.ID, Restarts: c.RestartCount}
+	if c.HostConfig != nil {
+		out.RestartPolicy = string(c.HostConfig.RestartPolicy.Name)
+	}
 	s := c.State
 	if s == nil {
 		return out
