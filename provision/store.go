@@ -145,8 +145,10 @@ func (r *run) writeStack(s stacks.RenderedStack) error {
 		wanted[f.Path] = true
 		paths = append(paths, f.Path)
 	}
-	before := r.memory.Written[s.Name]
-	if err := r.wrote(s.Name, append(paths, before...)); err != nil {
+	r.mu.Lock()
+	before := slices.Clone(r.memory.Written[s.Name])
+	r.mu.Unlock()
+	if err := r.wrote(s.Name, union(before, paths)); err != nil {
 		return err
 	}
 	for _, f := range s.Files {

@@ -1,0 +1,122 @@
+package provision
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/croft-sh/croft/stacks"
+)
+
+// finish keeps the result. The way out of a failed apply is another apply.
+func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
+	r.rev.Stacks = map[string]string{}
+	done := 0
+	for _, s := range r.prep.Rendered.Stacks {
+		switch f := r.failed[s.Name]; {
+		case f == nil && r.untouched(s.Name):
+			r.rev.Stacks[s.Name] = "untouched"
+			done++
+		case f == nil && r.standsStill(s.Name):
+			r.rev.Stacks[s.Name] = "held"
+			done++
+		case f == nil:
+			r.rev.Stacks[s.Name] = "applied"
+			done++
+		case f.Skipped:
+			r.rev.Stacks[s.Name] = "skipped"
+		case f.TakenBack > 0:
+			r.rev.Stacks[s.Name] = "taken-back"
+		default:
+			r.rev.Stacks[s.Name] = "failed"
+		}
+	}
+	r.rev.Result = "applied"
+	var first *FailedError
+	for _, s := range r.prep.Rendered.Stacks {
+		if f := r.failed[s.Name]; f != nil && !f.Skipped && first == nil {
+			first = f
+		}
+	}
+	if first == nil && r.failed["removals"] != nil {
+		first = r.failed["removals"]
+	}
+	if first != nil {
+		r.rev.Failure = first.Error()
+		r.rev.Result = "failed"
+		switch {
+		case r.allTakenBack():
+			r.rev.Result = "taken-back"
+		case done > 0:
+			r.rev.Result = "partial"
+			first.Partial = true
+		}
+	}
+	if err := r.lockImages(ctx); err != nil && first == nil {
+		return r.rev, err
+	}
+	r.rev.Duration = r.p.Now().Sub(started).Round(time.Millisecond).String()
+	if err := r.unhold(); err != nil {
+		return r.rev, err
+	}
+	if err := r.p.writeApplied(r.prep.Desired, r.prep.Rendered); err != nil {
+		return r.rev, err
+	}
+	if err := r.p.endRevision(r.rev); err != nil {
+		return r.rev, err
+	}
+	if err := r.journal("apply ends: "+r.rev.Result, ""); err != nil {
+		return r.rev, err
+	}
+	if err := ctx.Err(); err != nil {
+		return r.rev, err
+	}
+	if first != nil {
+		return r.rev, first
+	}
+	return r.rev, nil
+}
+
+// untouched tells whether the run left a stack alone on purpose, so that what is
+// written of it now was not tried.
+func (r *run) untouched(stack string) bool {
+	if only := r.prep.Options.Stacks; len(only) > 0 && !slices.Contains(withNeeds(r.prep.Desired, only), stack) {
+		return true
+	}
+	return slices.Contains(r.prep.State.Stopped, stack)
+}
+
+// allTakenBack tells whether whatever failed runs again as it did before.
+func (r *run) allTakenBack() bool {
+	for _, f := range r.failed {
+		if !f.Skipped && f.TakenBack == 0 {
+			return false
+		}
+	}
+	return true
+}
+
+// lockImages remembers what each reference meant.
+func (r *run) lockImages(ctx context.Context) error {
+	state, err := r.p.Engine.Observe(context.WithoutCancel(ctx), r.p.Platform)
+	if err != nil {
+		return err
+	}
+	r.rev.Images = map[string]string{}
+	for _, s := range r.prep.Rendered.Stacks {
+		for _, svc := range s.Services {
+			if id, ok := state.Images[svc.Image]; ok {
+				r.rev.Images[svc.Image] = id
+				r.prep.Lock.Images[svc.Image] = stacks.ImageLock{ID: id}
+			}
+		}
+	}
+	if err := r.p.writeLock(r.prep.Lock); err != nil {
+		return err
+	}
+	// What runs, runs: a tag that cannot be kept or dropped fails no apply.
+	if err := r.keepImages(context.WithoutCancel(ctx)); err != nil {
+		r.ev(stacks.Event{Phase: "images", State: stacks.Warning, Message: err.Error()})
+	}
+	return nil
+}
