@@ -2,8 +2,11 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -137,7 +140,13 @@ func (r *run) begin(ctx context.Context, s stacks.RenderedStack, services []stri
 		if pend, err = r.resume(ctx, s, pend, target); err != nil {
 			return nil, err
 		}
+	default:
+		// Nothing was copied yet, so no new image has met the data either; the one
+		// that comes now may be the first that needs it.
+		pend.Target, pend.Data = target, addVolumes(pend.Data, r.atRisk(s))
 	}
+	// A service that has gone from the stack since needs nothing any more.
+	pend.Services = slices.DeleteFunc(pend.Services, func(name string) bool { _, ok := s.Service(name); return !ok })
 	pend.Services = union(pend.Services, services)
 	if err := r.setPending(s.Name, pend); err != nil {
 		return nil, err
@@ -148,6 +157,17 @@ func (r *run) begin(ctx context.Context, s stacks.RenderedStack, services []stri
 		}
 	}
 	return union(services, pend.Services), nil
+}
+
+// addVolumes adds the volumes of b that a lacks.
+func addVolumes(a, b []aside) []aside {
+	out := slices.Clone(a)
+	for _, v := range b {
+		if !slices.ContainsFunc(out, func(have aside) bool { return have.Volume == v.Volume }) {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 // target names what a stack is being changed to.
@@ -177,7 +197,10 @@ func (r *run) resume(ctx context.Context, s stacks.RenderedStack, pend pending, 
 	if err != nil {
 		return pend, err
 	}
-	if _, back := backs[s.Name]; !back && pend.Target == target {
+	// A copy that is not there was put back already, by a way back that was killed
+	// before it could say so.
+	gone := slices.ContainsFunc(pend.Data, func(a aside) bool { _, err := os.Lstat(a.Copy); return errors.Is(err, fs.ErrNotExist) })
+	if _, back := backs[s.Name]; !back && !gone && pend.Target == target {
 		return pend, nil
 	}
 	again := slices.Clone(pend.Data)

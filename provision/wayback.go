@@ -171,6 +171,11 @@ func (r *run) takeBack(ctx context.Context) {
 		return
 	}
 	if err := r.goBack(ctx, good); err != nil {
+		for name := range good {
+			if r.failed[name].TakenBack == 0 {
+				r.failed[name].WayBack = err.Error()
+			}
+		}
 		r.ev(stacks.Event{Phase: "way back", State: stacks.Failed, Message: err.Error()})
 	}
 }

@@ -249,22 +249,7 @@ func TestAnInterruptedUpgradeGivenUp(t *testing.T) {
 	b.row("acknowledged by 1")
 	b.upgrade("db:2")
 	b.engine.Behave("db:2", enginetest.Behaviour{Health: "starting"})
-	ctx, cancel := context.WithCancel(context.Background())
-	d, err := b.p.Desired(b.load)
-	if err != nil {
-		t.Fatal(err)
-	}
-	prep, err := b.p.Plan(ctx, d, provision.PlanOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := b.p.Apply(ctx, prep, provision.ApplyOptions{WaitTimeout: time.Minute, Load: b.load}, func(e stacks.Event) {
-		if e.Phase == "gate" && e.Service == "db" {
-			cancel()
-		}
-	}); err == nil {
-		t.Fatal("an interrupted apply says that all is well")
-	}
+	b.dieAtGate()
 	b.row("migrated by 2")
 	b.upgrade("db:1")
 	if _, err := b.applyBack(); err != nil {
@@ -327,5 +312,76 @@ func TestANeighbourOnTheSameVolumeComesBack(t *testing.T) {
 	}
 	if !prep.Plan.Empty() {
 		t.Errorf("left to do:\n%s", prep.Plan)
+	}
+}
+
+// dieAtGate applies and is cut off while the database waits behind the gate.
+func (b *bench) dieAtGate() {
+	b.t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	d, err := b.p.Desired(b.load)
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	prep, err := b.p.Plan(ctx, d, provision.PlanOptions{})
+	if err != nil {
+		b.t.Fatal(err)
+	}
+	if _, err := b.p.Apply(ctx, prep, provision.ApplyOptions{WaitTimeout: time.Minute, Load: b.load}, func(e stacks.Event) {
+		if e.Phase == "gate" && e.Service == "db" {
+			cancel()
+		}
+	}); err == nil {
+		b.t.Fatal("an interrupted apply says that all is well")
+	}
+}
+
+// TestAnUpgradeAfterAnInterruptedChangeIsCopiedToo: what was interrupted had
+// nothing to copy; the image that comes next has.
+func TestAnUpgradeAfterAnInterruptedChangeIsCopiedToo(t *testing.T) {
+	b := backBench(t)
+	if _, err := b.applyBack(); err != nil {
+		t.Fatal(err)
+	}
+	b.row("acknowledged by 1")
+	changed := strings.Replace(base()["stacks/db/compose.yaml"], "image: db:1", "image: db:1\n    environment: {A: b}", 1)
+	b.write("stacks/db/compose.yaml", changed)
+	b.engine.Behave("db:1", enginetest.Behaviour{Health: "starting"})
+	b.dieAtGate()
+	b.engine.Behave("db:1", enginetest.Behaviour{})
+	b.write("stacks/db/compose.yaml", strings.Replace(changed, "db:1", "db:2", 1))
+	b.engine.Behave("db:2", enginetest.Behaviour{Exit: enginetest.Exited(1)})
+	copied := false
+	b.p.Volumes = &migrating{Volumes: host.Aside{}, after: func() { b.row("migrated by 2"); copied = true }}
+	if _, err := b.applyBack(); err == nil {
+		t.Fatal("no error")
+	}
+	if !copied {
+		t.Fatal("the data was not copied before the new image came")
+	}
+	if got := b.row(""); got != "acknowledged by 1" || b.engine.Container("home-db", "db").Image != "db:1" {
+		t.Errorf("%s runs on %q", b.engine.Container("home-db", "db").Image, got)
+	}
+}
+
+// TestAServiceOfAnInterruptedChangeMayGo: it is not asked for any more.
+func TestAServiceOfAnInterruptedChangeMayGo(t *testing.T) {
+	b := backBench(t)
+	if _, err := b.applyBack(); err != nil {
+		t.Fatal(err)
+	}
+	old := base()["stacks/db/compose.yaml"]
+	with := strings.Replace(strings.Replace(old, "db:1", "db:2", 1), "volumes: {data: {}}",
+		"  extra: {image: \"extra:1\", healthcheck: {test: [CMD, \"true\"]}}\nvolumes: {data: {}}", 1)
+	b.write("stacks/db/compose.yaml", with)
+	b.engine.Behave("db:2", enginetest.Behaviour{Health: "starting"})
+	b.dieAtGate()
+	b.write("stacks/db/compose.yaml", old)
+	if _, err := b.applyBack(); err != nil {
+		t.Fatal(err)
+	}
+	if got := b.engine.Container("home-db", "db"); got.Image != "db:1" || got.State != "running" {
+		t.Errorf("%s is %s", got.Image, got.State)
 	}
 }
