@@ -48,6 +48,10 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 	if len(prep.Plan.Blocked) > 0 {
 		return Revision{}, &BlockedError{Blocked: prep.Plan.Blocked}
 	}
+	// What a killed run had begun may still go on in the engine.
+	if err := p.settle(ctx, prep, func(stack string) bool { return prep.State.Interrupted[stack] != nil }); err != nil {
+		return Revision{}, err
+	}
 	state, err := p.Observe(ctx)
 	if err != nil {
 		return Revision{}, err
@@ -75,6 +79,24 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 		r.note("removals", err)
 	}
 	return r.finish(ctx, started)
+}
+
+// Settle waits until the stacks that a plan touches stop changing by themselves.
+func (p *Provisioner) Settle(ctx context.Context, prep Prepared) error {
+	return p.settle(ctx, prep, func(stack string) bool { return len(prep.Plan.Of(stack)) > 0 })
+}
+
+func (p *Provisioner) settle(ctx context.Context, prep Prepared, concerns func(stack string) bool) error {
+	if p.Repairs == nil {
+		return nil
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for _, s := range prep.Rendered.Stacks {
+		if concerns(s.Name) {
+			group.Go(func() error { return p.Repairs.Settle(ctx, s.Project) })
+		}
+	}
+	return group.Wait()
 }
 
 // stamped gives events their time and survives a nil sink.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -92,10 +93,29 @@ func (m *machine) apply(ctx context.Context, o applyOptions) error {
 // defaultWait is how long a service may take until it is healthy.
 const defaultWait = 5 * time.Minute
 
+// plansAnew is how often a plan is made again because the machine moved between
+// looking and locking: stops that a killed run had begun go on in the engine.
+const plansAnew = 3
+
 func (m *machine) planAndApply(ctx context.Context, o applyOptions) (applyResult, provision.Prepared, error) {
 	if err := m.preflight(ctx); err != nil {
 		return applyResult{}, provision.Prepared{}, err
 	}
+	for again := 0; ; again++ {
+		r, prepared, err := m.planAndApplyOnce(ctx, o)
+		var stale *provision.StaleError
+		if !errors.As(err, &stale) || o.saved != nil || again == plansAnew {
+			return r, prepared, err
+		}
+		// Nothing was touched. What is done now is shown, and asked for, again.
+		m.app.note("the machine changed meanwhile; making a new plan")
+		if err := m.prov.Settle(ctx, prepared); err != nil {
+			return r, prepared, err
+		}
+	}
+}
+
+func (m *machine) planAndApplyOnce(ctx context.Context, o applyOptions) (applyResult, provision.Prepared, error) {
 	prepared, err := m.plan(ctx, o.planOptions)
 	if err != nil {
 		return applyResult{}, prepared, err
