@@ -15,7 +15,7 @@ TESTFLAGS ?= -v
 FUZZTIME  ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test unit e2e engine images lint fmt fuzz bench chaos demo demo-down clean
+.PHONY: help build test unit e2e engine images lint fmt fuzz bench chaos nightly demo demo-down clean
 
 help: ## print this help
 	@echo 'croft: a private platform on one Linux machine'
@@ -65,6 +65,11 @@ chaos: build engine images ## applies killed at a hundred random moments, then t
 	CROFT_BINARY=$(CURDIR)/bin/croft CROFT_CHAOS_ROUNDS=$${CROFT_CHAOS_ROUNDS:-100} $(GO) test $(TESTFLAGS) -tags e2e -count=1 \
 		-timeout 60m -run TestKilledAppliesConverge ./cmd/croft/e2e
 	@.ci/fuzz.sh 10m
+
+nightly: build engine images ## the end-to-end tests once more against a current Docker engine, made from source
+	mkdir -p bin/e2e
+	for p in cmd/imagefarm provision/docker cmd/croft/e2e; do $(GO) test -tags e2e -c -o bin/e2e/$${p//\//-}.test ./$$p; done
+	CROFT_BINARY=$(CURDIR)/bin/croft GOPROXY=off .ci/engine-current.sh .ci/e2e-built.sh
 
 clean: ## remove what was built here
 	rm -rf bin dist

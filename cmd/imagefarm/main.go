@@ -48,7 +48,7 @@ delete debian/packages.json there to take Debian's newer packages.`,
 		SilenceUsage: true, SilenceErrors: true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(buildCommand(), listCommand(), cleanCommand(), pathCommand(), summaryCommand())
+	root.AddCommand(buildCommand(), listCommand(), cleanCommand(), pathCommand(), summaryCommand(), engineCommand())
 	return root
 }
 

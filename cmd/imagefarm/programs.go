@@ -40,7 +40,7 @@ func (f *Farm) program(ctx context.Context, p Program) (string, error) {
 	case p.Deb != "":
 		err = f.extract(ctx, debs, p, making)
 	case p.Own != "":
-		err = goBuild(ctx, f.source, making, []string{"-buildvcs=false"}, "./cmd/imagefarm/"+p.Own)
+		err = goBuild(ctx, f.source, making, "0", []string{"-buildvcs=false"}, "./cmd/imagefarm/"+p.Own)
 	default:
 		err = f.buildModule(ctx, p, making)
 	}
@@ -108,14 +108,18 @@ func (f *Farm) buildModule(ctx context.Context, p Program, out string) error {
 	if len(p.Stamp) > 0 {
 		args = append(args, "-ldflags", "-s -w -X '"+strings.Join(p.Stamp, "' -X '")+"'")
 	}
-	return goBuild(ctx, got.Dir, out, args, p.Package)
+	cgo := "0"
+	if p.CGO {
+		cgo = "1"
+	}
+	return goBuild(ctx, got.Dir, out, cgo, args, p.Package)
 }
 
 // goBuild leaves the machine to its other users: two compilers, low priority.
-func goBuild(ctx context.Context, dir, out string, args []string, pkg string) error {
+func goBuild(ctx context.Context, dir, out, cgo string, args []string, pkg string) error {
 	all := []string{"-n", "10", "go", "build", "-mod=readonly", "-p", "2", "-trimpath", "-ldflags", "-s -w", "-o", out}
 	cmd := command(ctx, dir, "nice", append(append(all, args...), pkg)...)
-	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED=0")
+	cmd.Env = append(os.Environ(), "GOWORK=off", "GOFLAGS=", "CGO_ENABLED="+cgo)
 	_, err := output(cmd)
 	return err
 }
