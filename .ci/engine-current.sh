@@ -58,8 +58,9 @@ for _ in $(seq 60); do
 	[ -S "$home/containerd.sock" ] && break
 	sleep 0.5
 done
+echo '{}' >"$home/daemon.json" # not this machine's
 export DOCKER_HOST=unix://$home/docker.sock
-within dockerd -H "$DOCKER_HOST" --containerd "$home/containerd.sock" --data-root "$home/data" --exec-root "$home/exec" \
+within dockerd --config-file "$home/daemon.json" -H "$DOCKER_HOST" --containerd "$home/containerd.sock" --data-root "$home/data" --exec-root "$home/exec" \
 	--pidfile "$home/docker.pid" --default-address-pool base=10.213.0.0/16,size=24 --bip 10.213.250.1/24 \
 	>"$home/dockerd.log" 2>&1 &
 pids+=($!)

@@ -23,7 +23,7 @@ type Program struct {
 	Sum     string // h1: of the module's zip, so that the key needs no network
 	Package string
 	Tags    string
-	CGO     bool     // with the C compiler
+	CGO     bool     `json:",omitempty"` // with the C compiler; left out, so that the keys of the others stay
 	Stamp   []string // linker's -X, so that the program tells its own version
 
 	Own     string   // directory below cmd/imagefarm
