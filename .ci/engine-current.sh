@@ -61,7 +61,7 @@ done
 echo '{}' >"$home/daemon.json" # not this machine's
 export DOCKER_HOST=unix://$home/docker.sock
 within dockerd --config-file "$home/daemon.json" -H "$DOCKER_HOST" --containerd "$home/containerd.sock" --data-root "$home/data" --exec-root "$home/exec" \
-	--pidfile "$home/docker.pid" --default-address-pool base=10.213.0.0/16,size=24 --bip 10.213.250.1/24 \
+	--pidfile "$home/docker.pid" --default-address-pool base=10.214.0.0/16,size=24 --bip 10.214.250.1/24 \
 	>"$home/dockerd.log" 2>&1 &
 pids+=($!)
 for _ in $(seq 120); do
