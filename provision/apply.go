@@ -15,12 +15,6 @@ import (
 // defaultWait is how long a service may take until it is healthy.
 const defaultWait = 5 * time.Minute
 
-// stacksAtOnce bounds how many stacks of a wave change their containers at the
-// same time. The SDK starts containers one after another in a process anyway;
-// more at once only lengthens each service's downtime. Waiting behind the gate
-// takes no place.
-const stacksAtOnce = 2
-
 // run is one apply under way.
 type run struct {
 	p    *Provisioner
@@ -32,8 +26,8 @@ type run struct {
 	mu     sync.Mutex
 	memory memory
 	failed map[string]*FailedError
-	slots  chan struct{} // one for each stack that changes containers
-	back   bool          // the way back: nothing is copied aside, nothing taken back again
+	pace   pace
+	back   bool // the way back: nothing is copied aside, nothing taken back again
 }
 
 // Apply carries out a plan. It decides nothing: it refuses a plan that is
@@ -63,7 +57,7 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 	if state.Token() != prep.State.Token() {
 		return Revision{}, &StaleError{}
 	}
-	r := &run{p: p, prep: prep, o: o, ev: p.stamped(ev), failed: map[string]*FailedError{}, slots: make(chan struct{}, stacksAtOnce)}
+	r := &run{p: p, prep: prep, o: o, ev: p.stamped(ev), failed: map[string]*FailedError{}, pace: careful()}
 	if r.o.WaitTimeout == 0 {
 		r.o.WaitTimeout = defaultWait
 	}
@@ -240,6 +234,7 @@ func (r *run) waves(ctx context.Context) {
 		last = max(last, s.Wave)
 	}
 	for wave := 0; wave <= last; wave++ {
+		r.pace = r.paceOf(wave)
 		var group errgroup.Group
 		for _, s := range r.prep.Rendered.Stacks {
 			if s.Wave != wave || !r.touches(s) {

@@ -13,6 +13,7 @@ import (
 const (
 	settle       = 10 * time.Second
 	gatePoll     = 500 * time.Millisecond
+	settlePoll   = 2 * time.Second // where only time must pass: looking costs the engine what starts need
 	restartLimit = 3 // restarts of a fresh container before it counts as a crash loop
 )
 
@@ -21,6 +22,7 @@ type verdict int
 
 const (
 	waiting verdict = iota
+	settling // runs, and only time must pass
 	passed
 	broken
 )
@@ -45,23 +47,28 @@ func (r *run) gate(ctx context.Context, s stacks.RenderedStack, ids map[string][
 		if err != nil {
 			return err
 		}
+		next := settlePoll
 		for _, c := range seen {
 			if _, ok := first[c.ID]; !ok {
 				first[c.ID] = c
 			}
 			svc, _ := s.Service(open[c.ID])
-			v, why := judge(svc, first[c.ID], c, r.p.Now())
+			at := r.p.Now()
+			v, why := judge(svc, first[c.ID], c, at)
 			switch {
 			case v == broken:
 				return r.failure(ctx, s.Name, svc.Name, c, why)
 			case v == passed:
 				r.ev(stacks.Event{Stack: s.Name, Service: svc.Name, Phase: "gate", State: stacks.Done, Message: why})
 				delete(open, c.ID)
-			case r.p.Now().After(deadline):
+			case at.After(deadline):
 				return r.failure(ctx, s.Name, svc.Name, c, fmt.Sprintf("%s after %s", why, r.o.WaitTimeout))
-			case !told[c.ID]:
-				told[c.ID] = true
-				r.ev(stacks.Event{Stack: s.Name, Service: svc.Name, Phase: "gate", State: stacks.Working, Message: why})
+			default:
+				next = min(next, nextLook(v, c, at))
+				if !told[c.ID] {
+					told[c.ID] = true
+					r.ev(stacks.Event{Stack: s.Name, Service: svc.Name, Phase: "gate", State: stacks.Working, Message: why})
+				}
 			}
 		}
 		if len(open) == 0 {
@@ -70,9 +77,17 @@ func (r *run) gate(ctx context.Context, s stacks.RenderedStack, ids map[string][
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
-		case <-time.After(gatePoll):
+		case <-time.After(next):
 		}
 	}
+}
+
+// nextLook tells how long a container that has not passed may be left alone.
+func nextLook(v verdict, c Inspected, at time.Time) time.Duration {
+	if v != settling {
+		return gatePoll
+	}
+	return min(settlePoll, settle-at.Sub(c.StartedAt))
 }
 
 // judge decides from the first and the latest look at a container.
@@ -94,7 +109,7 @@ func judge(svc stacks.RenderedService, first, now Inspected, at time.Time) (verd
 		}
 		return broken, fmt.Sprintf("it ended with exit code %d%s", now.ExitCode, oom(now))
 	case "running":
-		return judgeRunning(svc, first, now, at)
+		return judgeRunning(svc, now, at)
 	}
 	return waiting, "it is " + now.State
 }
@@ -106,7 +121,7 @@ func oom(c Inspected) string {
 	return ""
 }
 
-func judgeRunning(svc stacks.RenderedService, first, now Inspected, at time.Time) (verdict, string) {
+func judgeRunning(svc stacks.RenderedService, now Inspected, at time.Time) (verdict, string) {
 	switch now.Health {
 	case "healthy":
 		return passed, "healthy"
@@ -121,8 +136,8 @@ func judgeRunning(svc stacks.RenderedService, first, now Inspected, at time.Time
 	if svc.Healthy {
 		return waiting, "its health check has not run yet"
 	}
-	if now.Restarts == first.Restarts && at.Sub(now.StartedAt) >= settle {
+	if at.Sub(now.StartedAt) >= settle { // since the last restart, if there was one
 		return passed, "running"
 	}
-	return waiting, "it has no health check: it must run for 10 s without a restart"
+	return settling, "it has no health check: it must run for 10 s without a restart"
 }

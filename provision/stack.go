@@ -61,8 +61,8 @@ func (r *run) stack(ctx context.Context, s stacks.RenderedStack) error {
 // change touches containers, as one of a few stacks at a time.
 func (r *run) change(ctx context.Context, s stacks.RenderedStack, services []string) (map[string][]string, error) {
 	select {
-	case r.slots <- struct{}{}:
-		defer func() { <-r.slots }()
+	case r.pace.places <- struct{}{}:
+		defer func() { <-r.pace.places }()
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
@@ -85,7 +85,7 @@ func (r *run) change(ctx context.Context, s stacks.RenderedStack, services []str
 func (r *run) up(ctx context.Context, s stacks.RenderedStack, services []string) (map[string][]string, error) {
 	file := filepath.Join(r.p.liveDir(s.Name), stacks.ComposeFile)
 	r.ev(stacks.Event{Stack: s.Name, Phase: "up", State: stacks.Working, Message: strings.Join(services, ", ")})
-	upErr := r.p.Engine.Up(ctx, UpRequest{File: file, Project: s.Project, Services: services}, r.ev)
+	upErr := r.p.Engine.Up(ctx, UpRequest{File: file, Project: s.Project, Services: services, SideBySide: r.pace.sideBySide}, r.ev)
 	ids, err := r.join(ctx, s, services)
 	if upErr != nil {
 		return ids, r.guilty(ctx, s, ids, upErr)
@@ -144,7 +144,7 @@ func (r *run) mendNetworks(ctx context.Context, s stacks.RenderedStack, services
 		return ids, err
 	}
 	file := filepath.Join(r.p.liveDir(s.Name), stacks.ComposeFile)
-	if err := r.p.Engine.Up(ctx, UpRequest{File: file, Project: s.Project, Services: services}, r.ev); err != nil {
+	if err := r.p.Engine.Up(ctx, UpRequest{File: file, Project: s.Project, Services: services, SideBySide: r.pace.sideBySide}, r.ev); err != nil {
 		return ids, err
 	}
 	return r.join(ctx, s, services)

@@ -252,7 +252,7 @@ func (r *run) planBack(ctx context.Context, d stacks.Desired, names []string) (*
 		Plan: stacks.Diff(rendered, state, stacks.DiffOptions{Stacks: names, RemoveOrphans: true}), Desired: d,
 		Rendered: rendered, State: state, Lock: lock,
 	}
-	back := &run{p: r.p, prep: prep, o: r.o, ev: r.ev, rev: r.rev, memory: r.memory, failed: map[string]*FailedError{}, slots: r.slots, back: true}
+	back := &run{p: r.p, prep: prep, o: r.o, ev: r.ev, rev: r.rev, memory: r.memory, failed: map[string]*FailedError{}, pace: careful(), back: true}
 	if err := r.p.Secrets.Deliver(back.grants()); err != nil {
 		return nil, err
 	}

@@ -30,6 +30,10 @@ type UpRequest struct {
 	File     string   // absolute path of the rendered compose.yaml
 	Project  string   // Compose project name
 	Services []string // exactly these
+	// SideBySide allows containers to start at the same time, where the engine
+	// finds that safe. Each start takes longer then: it is for stacks whose
+	// services do not run, while none that runs is replaced.
+	SideBySide bool
 }
 
 // Networks makes and joins the networks that stacks share.

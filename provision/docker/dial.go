@@ -30,6 +30,7 @@ type Engine struct {
 	api     client.APIClient
 	cli     command.Cli // what the Compose SDK works with; same connection as api
 	version string      // of the engine, when it was dialled
+	starts  chan struct{}
 }
 
 var (
@@ -81,7 +82,7 @@ func connect(ctx context.Context, api client.APIClient) (*Engine, error) {
 	if err != nil {
 		return nil, failed("prepare the Compose SDK", err)
 	}
-	return &Engine{api: api, cli: cli, version: v.Version}, nil
+	return &Engine{api: api, cli: cli, version: v.Version, starts: make(chan struct{}, startsAtOnce)}, nil
 }
 
 // closeQuietly closes a client that never answered; only a real failure is worth telling.

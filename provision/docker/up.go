@@ -58,18 +58,20 @@ func (e *Engine) Up(ctx context.Context, req provision.UpRequest, ev stacks.Even
 	if err := e.replaceNetworks(ctx, project, existing, progress); err != nil {
 		return failed(doing, err)
 	}
-	err = sdk.Up(ctx, project, api.UpOptions{
-		Create: api.CreateOptions{
-			Build:         buildOptions(project),
-			Services:      project.ServiceNames(),
-			Recreate:      api.RecreateDiverged,
-			Inherit:       true, // else a recreated container gets new, empty anonymous volumes
-			RemoveOrphans: false,
-			IgnoreOrphans: true,
-			QuietPull:     true,
-		},
-		Start: api.StartOptions{Project: project},
-	})
+	create := api.CreateOptions{
+		Build:         buildOptions(project),
+		Services:      project.ServiceNames(),
+		Recreate:      api.RecreateDiverged,
+		Inherit:       true, // else a recreated container gets new, empty anonymous volumes
+		RemoveOrphans: false,
+		IgnoreOrphans: true,
+		QuietPull:     true,
+	}
+	if req.SideBySide && startsAlone(project, existing) {
+		err = e.createAndStart(ctx, sdk, project, create, progress)
+	} else {
+		err = sdk.Up(ctx, project, api.UpOptions{Create: create, Start: api.StartOptions{Project: project}})
+	}
 	if ctx.Err() != nil {
 		return failed(doing, ctx.Err()) // the SDK gives nil for some cancelled waits
 	}

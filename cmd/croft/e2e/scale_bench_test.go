@@ -49,8 +49,8 @@ func scale(b *testing.B) error {
 	if err != nil {
 		return err
 	}
-	first, err := p.timed("apply", "-y")
-	if err != nil {
+	var first starts
+	if err := first.firstStart(p); err != nil {
 		return err
 	}
 	files, err := filepath.Glob(filepath.Join(p.state, "live", "*", "compose.yaml"))
@@ -69,14 +69,10 @@ func scale(b *testing.B) error {
 		}
 		plans, loops = append(plans, plan), append(loops, loop)
 	}
-	if _, err := p.timed("destroy", "-y"); err != nil {
+	if err := first.rounds(p, compose, files); err != nil {
 		return err
 	}
-	fresh, err := composeLoop(compose, files)
-	if err != nil {
-		return err
-	}
-	return report(b, middle(plans), middle(loops), first, fresh)
+	return report(b, middle(plans), middle(loops), first)
 }
 
 // writeScale writes the platform: four services a stack, and a few more.
@@ -132,9 +128,11 @@ func middle(list []time.Duration) time.Duration {
 	return list[len(list)/2]
 }
 
-func report(b *testing.B, plan, loop, first, fresh time.Duration) error {
+func report(b *testing.B, plan, loop time.Duration, first starts) error {
+	whole, last, fresh := middle(first.whole), middle(first.last), middle(first.loop)
 	b.ReportMetric(loop.Seconds()/plan.Seconds(), "plan-times-faster")
-	b.ReportMetric(first.Seconds()/fresh.Seconds(), "first-apply-of-loop")
+	b.ReportMetric(last.Seconds()/fresh.Seconds(), "first-start-of-loop")
+	b.ReportMetric(whole.Seconds()/fresh.Seconds(), "first-apply-of-loop")
 	out := os.Getenv("CROFT_BENCH_OUT")
 	if out == "" {
 		return nil
@@ -150,10 +148,12 @@ Written by `+"`make bench`"+` on %s: %d cores, Docker Engine %s. croft and docke
 | | croft | docker compose, one project after the other | ratio |
 |---|---|---|---|
 | nothing changed: plan, beside up -d | %.3f s | %.2f s | %.1f times faster |
-| first start: apply, beside up -d | %.1f s | %.1f s | %.2f of its time |
+| first start: until the last container runs, beside up -d | %.1f s | %.1f s | %.2f of its time |
+| first start: the whole apply, beside up -d | %.1f s | %.1f s | %.2f of its time |
 
-croft's first start includes the gate: each of these services has no health check, so each must run for ten seconds without a restart. docker compose waits for nothing.
+First starts are the middle of %d rounds. docker compose waits for nothing once the last container is started, so the row until then is the like-for-like one. The whole apply includes the gate: each of these services has no health check, so each must run for ten seconds without a restart.
 `, time.Now().UTC().Format("2006-01-02"), runtime.NumCPU(), strings.TrimSpace(string(engine)), scaleServices, scaleStacks, scaleRounds,
-		plan.Seconds(), loop.Seconds(), loop.Seconds()/plan.Seconds(), first.Seconds(), fresh.Seconds(), first.Seconds()/fresh.Seconds())
+		plan.Seconds(), loop.Seconds(), loop.Seconds()/plan.Seconds(),
+		last.Seconds(), fresh.Seconds(), last.Seconds()/fresh.Seconds(), whole.Seconds(), fresh.Seconds(), whole.Seconds()/fresh.Seconds(), startRounds)
 	return os.WriteFile(out, []byte(page), 0o644)
 }
