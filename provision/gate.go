@@ -14,15 +14,15 @@ const (
 	settle       = 10 * time.Second
 	gatePoll     = 500 * time.Millisecond
 	settlePoll   = 2 * time.Second // where only time must pass: looking costs the engine what starts need
-	restartLimit = 3 // restarts of a fresh container before it counts as a crash loop
+	restartLimit = 3               // restarts of a fresh container before it counts as a crash loop
 )
 
 // verdict is what one look at a container says.
 type verdict int
 
 const (
-	waiting verdict = iota
-	settling // runs, and only time must pass
+	waiting  verdict = iota
+	settling         // runs, and only time must pass
 	passed
 	broken
 )
