@@ -26,7 +26,7 @@ type run struct {
 	mu     sync.Mutex
 	memory memory
 	failed map[string]*FailedError
-	pace   pace
+	pace   pace // of the wave under way
 	back   bool // the way back: nothing is copied aside, nothing taken back again
 }
 

@@ -28,9 +28,9 @@ const dialTimeout = 15 * time.Second
 // Engine is a container engine that answers.
 type Engine struct {
 	api     client.APIClient
-	cli     command.Cli // what the Compose SDK works with; same connection as api
-	version string      // of the engine, when it was dialled
-	starts  chan struct{}
+	cli     command.Cli   // what the Compose SDK works with; same connection as api
+	version string        // of the engine, when it was dialled
+	starts  chan struct{} // one place for each start of ours under way
 }
 
 var (

@@ -125,7 +125,8 @@ func (e *Engine) startOne(ctx context.Context, c container.Summary, ev *progress
 	ev.On(api.Resource{ID: "Container " + name, Status: api.Working, Text: api.StatusStarting})
 	bounded, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { time.AfterFunc(startLimit, cancel) })()
+	stop := context.AfterFunc(ctx, func() { time.AfterFunc(startLimit, cancel) })
+	defer stop()
 	if _, err := e.api.ContainerStart(bounded, c.ID, client.ContainerStartOptions{}); err != nil {
 		return fmt.Errorf("start container %s: %w", name, err)
 	}
