@@ -63,7 +63,7 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 	}
 	started := p.Now()
 	if err := r.prepare(ctx); err != nil {
-		return r.rev, err
+		return r.rev, r.giveUp(started, ctx.Err() != nil, err)
 	}
 	r.waves(ctx)
 	if ctx.Err() == nil { // an interrupted apply goes on with the next one
@@ -133,8 +133,11 @@ func (r *run) prepare(ctx context.Context) error {
 	if r.rev.Number, err = p.nextRevision(); err != nil {
 		return err
 	}
-	r.rev.At, r.rev.Hash = p.Now(), r.prep.Plan.Revision
+	r.rev.At, r.rev.Hash = p.Now(), r.prep.Rendered.Hash()
 	if err := p.beginRevision(r.rev.Number, r.prep, r.o.Inputs); err != nil {
+		return err
+	}
+	if err := r.openResult(); err != nil {
 		return err
 	}
 	if err := r.journal("apply begins", ""); err != nil {

@@ -2,6 +2,7 @@ package provision
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -52,29 +53,37 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 			first.Partial = true
 		}
 	}
-	if err := r.lockImages(ctx); err != nil && first == nil {
-		return r.rev, err
+	if ctx.Err() != nil && r.rev.Result != "applied" {
+		r.rev.Result = "interrupted"
 	}
 	r.rev.Duration = r.p.Now().Sub(started).Round(time.Millisecond).String()
-	if err := r.unhold(); err != nil {
+	kept := r.keep(ctx)
+	switch err := ctx.Err(); {
+	case err != nil:
 		return r.rev, err
-	}
-	if err := r.p.writeApplied(r.prep.Desired, r.prep.Rendered); err != nil {
-		return r.rev, err
-	}
-	if err := r.p.endRevision(r.rev); err != nil {
-		return r.rev, err
-	}
-	if err := r.journal("apply ends: "+r.rev.Result, ""); err != nil {
-		return r.rev, err
-	}
-	if err := ctx.Err(); err != nil {
-		return r.rev, err
-	}
-	if first != nil {
+	case first != nil:
 		return r.rev, first
 	}
-	return r.rev, nil
+	return r.rev, kept
+}
+
+// keep writes down how the run ended. The result goes first, and nothing that
+// fails keeps the rest from being tried. Killed after the result, what is left is
+// made good by the next apply: holds of what was applied are told by their hash,
+// and lock and journal only repeat what the result says.
+func (r *run) keep(ctx context.Context) error {
+	state, err := r.p.Engine.Observe(context.WithoutCancel(ctx), r.p.Platform)
+	if err == nil {
+		for _, s := range r.prep.Rendered.Stacks {
+			r.sawImages(s, state)
+		}
+	}
+	err = errors.Join(err, r.p.endRevision(r.rev))
+	return errors.Join(err,
+		r.lockImages(ctx),
+		r.unhold(),
+		r.p.writeApplied(r.prep.Desired, r.prep.Rendered, r.fresh),
+		r.journal("apply ends: "+r.rev.Result, ""))
 }
 
 // untouched tells whether the run left a stack alone on purpose, so that what is
@@ -98,15 +107,9 @@ func (r *run) allTakenBack() bool {
 
 // lockImages remembers what each reference meant.
 func (r *run) lockImages(ctx context.Context) error {
-	state, err := r.p.Engine.Observe(context.WithoutCancel(ctx), r.p.Platform)
-	if err != nil {
-		return err
-	}
-	r.rev.Images = map[string]string{}
 	for _, s := range r.prep.Rendered.Stacks {
 		for _, svc := range s.Services {
-			if id, ok := state.Images[svc.Image]; ok {
-				r.rev.Images[svc.Image] = id
+			if id, ok := r.rev.Images[svc.Image]; ok {
 				r.prep.Lock.Images[svc.Image] = stacks.ImageLock{ID: id}
 			}
 		}

@@ -2,8 +2,6 @@ package provision
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"time"
 
 	"github.com/croft-sh/croft/stacks"
@@ -82,28 +80,4 @@ func (r *run) standsStill(stack string) bool {
 	_, old := r.prep.Desired.Held[stack]
 	_, byHand := r.prep.State.Held[stack]
 	return old || byHand
-}
-
-// keepHeld gives what was applied before for stacks that are held, so that
-// status tells what runs and not what waits.
-func (p *Provisioner) keepHeld(a applied) (applied, error) {
-	holds, err := p.Holds()
-	if err != nil || len(holds) == 0 {
-		return a, err
-	}
-	var before applied
-	if err := readJSON(p.appliedPath(), &before); err != nil {
-		return a, err
-	}
-	names := slices.Collect(maps.Keys(holds))
-	kept := slices.DeleteFunc(before.Stacks, func(s appliedStack) bool { return !slices.Contains(names, s.Name) })
-	for _, old := range kept {
-		i := slices.IndexFunc(a.Stacks, func(s appliedStack) bool { return s.Name == old.Name })
-		if i >= 0 {
-			a.Stacks[i] = old
-			continue
-		}
-		a.Stacks = append(a.Stacks, old)
-	}
-	return a, nil
 }

@@ -59,13 +59,15 @@ type Loader func(instead map[string]fs.FS) (stacks.Desired, error)
 type Revision struct {
 	Number   int               `json:"number"`
 	At       time.Time         `json:"at"`
-	Result   string            `json:"result"` // applied, partial, failed, taken-back
+	Result   string            `json:"result"` // applied, partial, failed, taken-back, interrupted
 	Commit   string            `json:"commit,omitempty"`
 	Hash     string            `json:"hash"`              // Plan.Revision
 	Stacks   map[string]string `json:"stacks"`            // stack -> applied, failed, skipped, taken-back
 	Images   map[string]string `json:"images"`            // reference -> ID
 	Failure  string            `json:"failure,omitempty"` // one line
 	Duration string            `json:"duration"`
+
+	unfinished bool // killed: what is written of its result is what it had done
 }
 
 // PlanOptions narrows a plan.

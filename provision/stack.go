@@ -17,6 +17,9 @@ import (
 // containers' labels and goes on; killed during setup, the setup runs again,
 // because only its end is remembered.
 func (r *run) stack(ctx context.Context, s stacks.RenderedStack) error {
+	if err := ctx.Err(); err != nil {
+		return err // interrupted before this stack: not even its files change
+	}
 	r.ev(stacks.Event{Stack: s.Name, Phase: "files", State: stacks.Working})
 	if err := r.writeStack(s); err != nil {
 		return fmt.Errorf("live files: %w", err)
@@ -49,6 +52,9 @@ func (r *run) stack(ctx context.Context, s stacks.RenderedStack) error {
 		}
 	}
 	if err := r.setup(ctx, s, append(up, again...)); err != nil {
+		return err
+	}
+	if err := r.keepResult(s); err != nil {
 		return err
 	}
 	if err := r.clearPending(s.Name); err != nil {
@@ -105,6 +111,7 @@ func (r *run) recognize(ctx context.Context, s stacks.RenderedStack, ids map[str
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	r.sawImages(s, state)
 	for service, list := range ids {
 		key := s.Name + "/" + service
 		r.memory.Made[key] = list

@@ -33,9 +33,21 @@ type appliedService struct {
 
 func (p *Provisioner) appliedPath() string { return filepath.Join(p.StateDir, "applied.json") }
 
-func (p *Provisioner) writeApplied(d stacks.Desired, r stacks.Rendered) error {
-	var a applied
+// writeApplied keeps what status must know. fresh tells of which stacks it is
+// what was rendered now; of the others it is what it was before.
+func (p *Provisioner) writeApplied(d stacks.Desired, r stacks.Rendered, fresh func(stack string, known bool) bool) error {
+	var before, a applied
+	if err := readJSON(p.appliedPath(), &before); err != nil {
+		return err
+	}
 	for _, s := range r.Stacks {
+		i := slices.IndexFunc(before.Stacks, func(old appliedStack) bool { return old.Name == s.Name })
+		if !fresh(s.Name, i >= 0) {
+			if i >= 0 {
+				a.Stacks = append(a.Stacks, before.Stacks[i])
+			}
+			continue
+		}
 		as := appliedStack{Name: s.Name, Project: s.Project}
 		for _, svc := range s.Services {
 			one := appliedService{Name: svc.Name, Image: svc.Image, Job: svc.Job, Replicas: svc.Replicas}
@@ -47,10 +59,6 @@ func (p *Provisioner) writeApplied(d stacks.Desired, r stacks.Rendered) error {
 			as.Services = append(as.Services, one)
 		}
 		a.Stacks = append(a.Stacks, as)
-	}
-	a, err := p.keepHeld(a)
-	if err != nil {
-		return err
 	}
 	return p.writeJSON(p.appliedPath(), a)
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -96,6 +97,7 @@ func (p *Provisioner) writeJSON(path string, v any) error {
 // readLive adds what is written on disk to an observed state.
 func (p *Provisioner) readLive(state *stacks.State) error {
 	state.Live = map[string]map[string]string{}
+	state.LiveModes = map[string]map[string]uint32{}
 	state.LiveCompose = map[string][]byte{}
 	root := filepath.Join(p.StateDir, "live")
 	err := filepath.WalkDir(root, func(path string, entry fs.DirEntry, err error) error {
@@ -120,9 +122,15 @@ func (p *Provisioner) readLive(state *stacks.State) error {
 		if err != nil {
 			return err
 		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
 		if state.Live[stack] == nil {
 			state.Live[stack] = map[string]string{}
+			state.LiveModes[stack] = map[string]uint32{}
 		}
+		state.LiveModes[stack][file] = uint32(info.Mode().Perm())
 		sum := sha256.Sum256(raw)
 		state.Live[stack][file] = hex.EncodeToString(sum[:])
 		if file == stacks.ComposeFile {
@@ -153,11 +161,19 @@ func (r *run) writeStack(s stacks.RenderedStack) error {
 	}
 	for _, f := range s.Files {
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
-		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		if err := makeDirs(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
 		if old, err := os.ReadFile(path); err == nil && string(old) == string(f.Content) {
-			continue
+			if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
+				if info.Mode().Perm() == fs.FileMode(f.Mode) {
+					continue
+				}
+				if err := setMode(path, fs.FileMode(f.Mode)); err != nil {
+					return err
+				}
+				continue
+			}
 		}
 		if err := r.p.WriteFile(path, f.Content, fs.FileMode(f.Mode)); err != nil {
 			return err
@@ -167,7 +183,14 @@ func (r *run) writeStack(s stacks.RenderedStack) error {
 		if wanted[old] {
 			continue
 		}
-		if err := os.Remove(filepath.Join(dir, filepath.FromSlash(old))); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		gone := filepath.Join(dir, filepath.FromSlash(old))
+		if err := os.Remove(gone); errors.Is(err, fs.ErrNotExist) {
+			continue
+		} else if err != nil {
+			return err
+		}
+		// Before it is forgotten: what a power cut brought back would be nobody's.
+		if err := syncDir(filepath.Dir(gone)); err != nil {
 			return err
 		}
 	}
@@ -201,9 +224,15 @@ func (p *Provisioner) History() ([]Revision, error) {
 		if err := readJSON(filepath.Join(p.StateDir, "revisions", e.Name(), "result.json"), &rev); err != nil {
 			return nil, err
 		}
-		if rev.Number != 0 { // without a result it was interrupted; the journal tells
-			out = append(out, rev)
+		if rev.Number == 0 {
+			continue // killed before anything was touched
 		}
+		if rev.Result == "" {
+			if err := p.interruptedResult(&rev); err != nil {
+				return nil, err
+			}
+		}
+		out = append(out, rev)
 	}
 	slices.SortFunc(out, func(a, b Revision) int { return b.Number - a.Number })
 	return out, nil
@@ -228,21 +257,22 @@ func (p *Provisioner) nextRevision() (int, error) {
 // It is complete on disk before the machine is touched.
 func (p *Provisioner) beginRevision(n int, prep Prepared, inputs map[string][]byte) error {
 	dir := filepath.Join(p.StateDir, "revisions", strconv.Itoa(n))
-	write := func(path string, data []byte) error {
+	write := func(path string, data []byte, mode fs.FileMode) error {
 		full := filepath.Join(dir, filepath.FromSlash(path))
-		if err := os.MkdirAll(filepath.Dir(full), 0o700); err != nil {
+		if err := makeDirs(filepath.Dir(full), 0o700); err != nil {
 			return err
 		}
-		return p.WriteFile(full, data, 0o600)
+		return p.WriteFile(full, data, 0o600|mode)
 	}
+	modes := inputModes(prep.Desired)
 	for path, data := range inputs {
-		if err := write("inputs/"+path, data); err != nil {
+		if err := write("inputs/"+path, data, modes[path]); err != nil {
 			return err
 		}
 	}
 	for _, s := range prep.Rendered.Stacks {
 		for _, f := range s.Files {
-			if err := write("files/"+s.Name+"/"+f.Path, f.Content); err != nil {
+			if err := write("files/"+s.Name+"/"+f.Path, f.Content, 0); err != nil {
 				return err
 			}
 		}
@@ -251,9 +281,22 @@ func (p *Provisioner) beginRevision(n int, prep Prepared, inputs map[string][]by
 	if err != nil {
 		return err
 	}
-	return write("plan.json", raw)
+	return write("plan.json", raw, 0)
+}
+
+// inputModes gives the permission bits of stacks' files by their path in the
+// platform: a script that comes back must still be one. Nobody but the owner gets
+// as far as a kept file, its directory sees to that.
+func inputModes(d stacks.Desired) map[string]fs.FileMode {
+	out := map[string]fs.FileMode{}
+	for _, s := range d.Stacks {
+		for _, f := range s.Files {
+			out[path.Join(stacks.StacksDir, s.Name, f.Path)] = f.Mode.Perm()
+		}
+	}
+	return out
 }
 
 func (p *Provisioner) endRevision(rev Revision) error {
-	return p.writeJSON(filepath.Join(p.StateDir, "revisions", strconv.Itoa(rev.Number), "result.json"), rev)
+	return p.writeJSON(p.resultPath(rev.Number), rev)
 }

@@ -349,10 +349,14 @@ func (r *run) keepImages(ctx context.Context) error {
 		return err
 	}
 	want(r.rev.Images)
-	for i, rev := range history {
+	good := 0
+	for _, rev := range history {
 		runs := slices.ContainsFunc(slices.Collect(maps.Values(backs)), func(h held) bool { return h.Good == rev.Number })
-		if i < 2 || runs { // a held stack runs on what its good revision had, however old
+		if good < 2 || runs { // a held stack runs on what its good revision had, however old
 			want(rev.Images)
+		}
+		if rev.Number != r.rev.Number && slices.Contains(slices.Collect(maps.Values(rev.Stacks)), "applied") {
+			good++
 		}
 	}
 	state, err := r.p.Engine.Observe(ctx, r.p.Platform)

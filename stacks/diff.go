@@ -49,7 +49,7 @@ func (r Rendered) Hash() string {
 	h := sha256.New()
 	for _, s := range r.Stacks {
 		for _, f := range s.Files {
-			fmt.Fprintf(h, "%s/%s %d\n", s.Name, f.Path, len(f.Content))
+			fmt.Fprintf(h, "%s/%s %o %d\n", s.Name, f.Path, f.Mode, len(f.Content))
 			h.Write(f.Content)
 		}
 	}
@@ -111,7 +111,7 @@ func (d *differ) files(s RenderedStack) {
 	wanted := map[string]bool{}
 	for _, f := range s.Files {
 		wanted[f.Path] = true
-		if live[f.Path] != ContentSum(f.Content) {
+		if live[f.Path] != ContentSum(f.Content) || d.modeChanged(s.Name, f) {
 			d.plan.Files = append(d.plan.Files, s.Name+"/"+f.Path)
 		}
 	}

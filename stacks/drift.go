@@ -1,6 +1,7 @@
 package stacks
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 )
@@ -55,4 +56,17 @@ func (d *differ) sum(s RenderedStack, path string) string {
 // edited tells whether one of the live files is not what croft wrote.
 func (d *differ) edited(s RenderedStack, paths []string) bool {
 	return slices.ContainsFunc(paths, func(path string) bool { return d.have.Live[s.Name][path] != d.sum(s, path) })
+}
+
+// modeChanged tells whether the permission bits of a live file are not what they
+// ought to be, and says so: nothing is made anew for it, the bits are set.
+func (d *differ) modeChanged(stack string, f RenderedFile) bool {
+	have, there := d.have.LiveModes[stack][f.Path]
+	if !there || f.Mode == 0 || have == f.Mode {
+		return false
+	}
+	if d.have.Live[stack][f.Path] == ContentSum(f.Content) {
+		d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("live file %s/%s has mode %04o instead of %04o", stack, f.Path, have, f.Mode))
+	}
+	return true
 }

@@ -46,7 +46,11 @@ func (s *Stack) Find(path string) (File, bool) {
 func (s *Stack) InputHash() string {
 	h := sha256.New()
 	for _, f := range s.Files {
-		fmt.Fprintf(h, "%s %d\n", f.Path, len(f.Content))
+		fmt.Fprintf(h, "%s %d", f.Path, len(f.Content))
+		if f.Mode&0o100 != 0 { // of the bits, the one that is carried on
+			fmt.Fprint(h, " x")
+		}
+		fmt.Fprintln(h)
 		h.Write(f.Content)
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Options)) {

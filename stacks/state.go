@@ -71,6 +71,8 @@ type State struct {
 	Images     map[string]string `json:"images"` // reference -> image ID present on the engine
 	// Live is what is written on disk under live/: stack -> slash path -> sha256 of the content.
 	Live map[string]map[string]string `json:"live"`
+	// LiveModes is the permission bits of those files.
+	LiveModes map[string]map[string]uint32 `json:"live_modes,omitempty"`
 	// LiveCompose is the text of each live compose.yaml, to name what differs.
 	LiveCompose map[string][]byte `json:"-"`
 	// Reloaded is what was last reloaded: "stack/service" -> hash.

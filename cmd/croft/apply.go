@@ -136,7 +136,7 @@ func (m *machine) planAndApplyOnce(ctx context.Context, o applyOptions) (applyRe
 	}
 	if prepared.Plan.Empty() {
 		r.Result = "unchanged"
-		return r, prepared, m.endHolds(prepared.Desired)
+		return r, prepared, m.nothingToDo(prepared)
 	}
 	if err := m.app.confirm(ctx, "Apply this plan?", "apply"); err != nil {
 		return r, prepared, err
@@ -228,12 +228,16 @@ func (a *app) progress() (stacks.Events, func()) {
 	return view.On, view.Close
 }
 
-// endHolds writes only where there is something to forget.
-func (m *machine) endHolds(d stacks.Desired) error {
+// nothingToDo writes only where there is something to forget, or a killed run did
+// all it wanted and could not say so.
+func (m *machine) nothingToDo(prepared provision.Prepared) error {
 	release, err := m.lock()
 	if err != nil {
 		return err
 	}
 	defer release()
-	return m.prov.EndHolds(d)
+	if err := m.prov.Conclude(prepared); err != nil {
+		return err
+	}
+	return m.prov.EndHolds(prepared.Desired)
 }
