@@ -61,6 +61,11 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 	if r.o.WaitTimeout == 0 {
 		r.o.WaitTimeout = defaultWait
 	}
+	release, err := p.lease(prep)
+	if err != nil {
+		return Revision{}, err
+	}
+	defer release()
 	started := p.Now()
 	if err := r.prepare(ctx); err != nil {
 		return r.rev, r.giveUp(started, ctx.Err() != nil, err)

@@ -20,6 +20,7 @@ type Provisioner struct {
 	Secrets    Secrets
 	Repairs    Repairs
 	Volumes    Volumes
+	Leases     Leases
 	// WriteFile replaces a file atomically and durably.
 	WriteFile func(path string, data []byte, mode fs.FileMode) error
 	// MakeVolume makes a volume's directory with its owner ("uid:gid" or "").

@@ -88,6 +88,15 @@ type Volumes interface {
 	Swap(path, aside, failed string) error
 }
 
+// Leases keeps apply and whoever copies data off the same stack. A lease ends with
+// the process that holds it.
+type Leases interface {
+	// Take takes the lease of a stack without waiting. The error says who holds it.
+	Take(stack, why string) (release func(), err error)
+	// Held says who holds a stack now, "" where nobody does.
+	Held(stack string) string
+}
+
 // Inspected is one container in detail.
 type Inspected struct {
 	ID        string

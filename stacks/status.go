@@ -18,7 +18,7 @@ type Status struct {
 type RevisionStatus struct {
 	Number int       `json:"number"`
 	Commit string    `json:"commit,omitempty"`
-	Result string    `json:"result"` // applied, partial, failed, taken-back
+	Result string    `json:"result"` // applied, partial, failed, taken-back, interrupted, running
 	At     time.Time `json:"at"`
 }
 

@@ -17,6 +17,9 @@ func (m *machine) status(ctx context.Context) (stacks.Status, error) {
 	if err != nil {
 		return st, err
 	}
+	if st.Revision != nil && underWay(m.paths, st.Revision.Result) {
+		st.Revision.Result = running
+	}
 	st.Stacks = append([]stacks.StackStatus{}, st.Stacks...)
 	st.Drift = append([]string{}, st.Drift...)
 	st.Warnings = append([]string{}, st.Warnings...)

@@ -8,17 +8,27 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/croft-sh/croft/provision"
+	"github.com/croft-sh/croft/provision/host"
 	"github.com/croft-sh/croft/tui"
 )
 
 func newHistory(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "history", Short: "List what was applied, newest first",
-		Long:    "history lists the revisions: what was applied, when, and how it ended.",
+		Long:    "history lists the revisions: what was applied, when, and how it ended. One that\nwas killed says what it had done until then.",
 		Example: "  croft history\n  croft history -o json",
 		Args:    wantArgs(0, 0, ""),
 		RunE:    func(*cobra.Command, []string) error { return runHistory(a) },
 	}
+}
+
+// running is the result of a revision that has not ended yet.
+const running = "running"
+
+// underWay tells whether the newest revision is merely not done yet: a killed run
+// holds no lock any more.
+func underWay(paths host.Paths, result string) bool {
+	return result == "interrupted" && host.Locked(paths.Flock) != nil
 }
 
 // historyView is what history says.
@@ -37,6 +47,9 @@ func runHistory(a *app) error {
 	revisions, err := a.offline(p).History()
 	if err != nil {
 		return err
+	}
+	if len(revisions) > 0 && underWay(p.paths, revisions[0].Result) {
+		revisions[0].Result, revisions[0].Failure = running, ""
 	}
 	v := historyView{Schema: "croft/history/v1", Platform: p.Name, Revisions: append([]provision.Revision{}, revisions...)}
 	return a.print(v, v.text)

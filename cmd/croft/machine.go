@@ -71,6 +71,7 @@ func (a *app) offline(p *platform) *provision.Provisioner {
 		PortHolder: portHolder,
 		Journal:    func(entry any) error { return host.Append(p.paths.Journal, entry) },
 		Routes:     host.Routes,
+		Leases:     host.Leases{Dir: p.paths.Leases},
 		Now:        a.now,
 	}
 }

@@ -24,6 +24,7 @@ type LockedError struct {
 	PID     int       `json:"pid"`
 	Command string    `json:"command"`
 	Since   time.Time `json:"since"`
+	Why     string    `json:"why,omitempty"` // of a lease
 }
 
 func (e *LockedError) Error() string {
@@ -47,7 +48,9 @@ func (e *LockedError) Unwrap() []error {
 // Acquire takes the platform's lock without waiting. The kernel drops it when
 // the process ends, however it ends, so no lock outlives its holder; the file
 // itself is never removed, because two processes could then lock two files.
-func Acquire(path string) (release func(), err error) {
+func Acquire(path string) (release func(), err error) { return acquire(path, "") }
+
+func acquire(path, why string) (release func(), err error) {
 	if err := MkdirAll(filepath.Dir(path), 0o700); err != nil {
 		return nil, err
 	}
@@ -55,7 +58,7 @@ func Acquire(path string) (release func(), err error) {
 	if err != nil {
 		return nil, wrap(path, err)
 	}
-	err = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	err = lockExclusive(f)
 	if errors.Is(err, syscall.EWOULDBLOCK) {
 		defer f.Close()
 		return nil, holder(f, path)
@@ -66,7 +69,7 @@ func Acquire(path string) (release func(), err error) {
 	}
 	// Killed here: the file names the previous holder. It is read only while the
 	// lock is held, so at worst the next refusal names the wrong process.
-	note, err := json.Marshal(LockedError{PID: os.Getpid(), Command: commandName(os.Args), Since: time.Now().UTC().Truncate(time.Second)})
+	note, err := json.Marshal(LockedError{PID: os.Getpid(), Command: commandName(os.Args), Since: time.Now().UTC().Truncate(time.Second), Why: why})
 	if err == nil {
 		err = rewrite(f, note)
 	}
@@ -78,6 +81,36 @@ func Acquire(path string) (release func(), err error) {
 		_ = rewrite(f, nil) // a stale note is harmless, see above
 		_ = f.Close()       // drops the lock
 	}, nil
+}
+
+// lockExclusive does not wait for who holds the lock, but for who only looks at
+// it (see Locked): that takes a moment.
+func lockExclusive(f *os.File) error {
+	const looks, pause = 50, time.Millisecond
+	for range looks {
+		err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+		if !errors.Is(err, syscall.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(pause)
+	}
+	return syscall.EWOULDBLOCK
+}
+
+// Locked tells who holds a lock now, nil where nobody does. It takes no lock that
+// would keep another reader or, for longer than a moment, a run away.
+func Locked(path string) *LockedError {
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NOFOLLOW, 0)
+	if err != nil {
+		return nil // never taken yet, or not ours to see
+	}
+	defer f.Close()
+	if !errors.Is(syscall.Flock(int(f.Fd()), syscall.LOCK_SH|syscall.LOCK_NB), syscall.EWOULDBLOCK) {
+		return nil
+	}
+	var e *LockedError
+	errors.As(holder(f, path), &e)
+	return e
 }
 
 func rewrite(f *os.File, data []byte) error {

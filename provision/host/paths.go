@@ -24,6 +24,7 @@ type Paths struct {
 	Lock        string // lock.json: subnets, places, images
 	Journal     string
 	Flock       string // held by whoever changes the machine
+	Leases      string // a file a stack, locked by who works on it
 	Checkouts   string
 	Cache       string
 	Run         string // tmpfs; "" where a user has no runtime directory
@@ -56,6 +57,7 @@ func PathsFor(name string, opt PathOptions) Paths {
 		Lock:        filepath.Join(state, "lock.json"),
 		Journal:     filepath.Join(state, "journal.jsonl"),
 		Flock:       filepath.Join(state, "flock"),
+		Leases:      filepath.Join(state, "leases"),
 		Checkouts:   filepath.Join(state, "checkouts"),
 		Cache:       filepath.Join(state, "cache"),
 		Run:         opt.run(name),
