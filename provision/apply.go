@@ -157,7 +157,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.networks(ctx); err != nil {
 		return err
 	}
-	return p.Secrets.Deliver(r.grants())
+	return r.deliver()
 }
 
 func (r *run) journal(what, stack string) error {
@@ -222,16 +222,6 @@ func (r *run) networks(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-func (r *run) grants() []stacks.Grant {
-	var out []stacks.Grant
-	for _, s := range r.prep.Rendered.Stacks {
-		for _, svc := range s.Services {
-			out = append(out, svc.Grants...)
-		}
-	}
-	return out
 }
 
 // waves changes stack after stack. A stack whose needs failed is skipped; the

@@ -88,10 +88,13 @@ func (p *Provisioner) forget() error {
 	if err := p.writeMemory(m); err != nil {
 		return err
 	}
-	if err := os.Remove(p.appliedPath()); err != nil && !os.IsNotExist(err) {
-		return err
+	// A boot must not bring back what was destroyed, whatever was interrupted.
+	for _, path := range []string{p.bootPath(), p.appliedPath()} {
+		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
+			return err
+		}
 	}
-	return nil
+	return syncDir(p.StateDir)
 }
 
 // Doomed gives what Destroy would remove.

@@ -18,6 +18,7 @@ type applied struct {
 type appliedStack struct {
 	Name     string           `json:"name"`
 	Project  string           `json:"project"`
+	Wave     int              `json:"wave,omitempty"`
 	Services []appliedService `json:"services"`
 }
 
@@ -29,6 +30,13 @@ type appliedService struct {
 	Scheme   string `json:"scheme,omitempty"` // how the container speaks there; "" is http
 	Job      bool   `json:"job,omitempty"`
 	Replicas int    `json:"replicas"`
+	// Joins are the networks that croft joins it to once it is there.
+	Joins []appliedJoin `json:"joins,omitempty"`
+}
+
+type appliedJoin struct {
+	Network string   `json:"network"`
+	Aliases []string `json:"aliases,omitempty"`
 }
 
 func (p *Provisioner) appliedPath() string { return filepath.Join(p.StateDir, "applied.json") }
@@ -48,12 +56,19 @@ func (p *Provisioner) writeApplied(d stacks.Desired, r stacks.Rendered, fresh fu
 			}
 			continue
 		}
-		as := appliedStack{Name: s.Name, Project: s.Project}
+		as := appliedStack{Name: s.Name, Project: s.Project, Wave: s.Wave}
 		for _, svc := range s.Services {
 			one := appliedService{Name: svc.Name, Image: svc.Image, Job: svc.Job, Replicas: svc.Replicas}
 			for _, route := range d.Routes {
 				if route.Stack == s.Name && route.Service == svc.Name && one.URL == "" {
 					one.URL, one.Port, one.Scheme = route.URL, route.Port, route.Scheme
+				}
+			}
+			for _, n := range r.Networks {
+				for _, h := range n.Hubs {
+					if h.Stack == s.Name && h.Service == svc.Name {
+						one.Joins = append(one.Joins, appliedJoin{Network: n.Name, Aliases: h.Aliases})
+					}
 				}
 			}
 			as.Services = append(as.Services, one)

@@ -253,7 +253,7 @@ func (r *run) planBack(ctx context.Context, d stacks.Desired, names []string) (*
 		Rendered: rendered, State: state, Lock: lock,
 	}
 	back := &run{p: r.p, prep: prep, o: r.o, ev: r.ev, rev: r.rev, memory: r.memory, failed: map[string]*FailedError{}, pace: careful(), back: true}
-	if err := r.p.Secrets.Deliver(back.grants()); err != nil {
+	if err := back.deliver(); err != nil {
 		return nil, err
 	}
 	return back, nil

@@ -328,7 +328,7 @@ func (b *bench) dieAtGate() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	if _, err := b.p.Apply(ctx, prep, provision.ApplyOptions{WaitTimeout: time.Minute, Load: b.load}, func(e stacks.Event) {
+	if _, err := b.p.Apply(ctx, prep, provision.ApplyOptions{WaitTimeout: time.Minute, Inputs: b.inputs(), Load: b.load}, func(e stacks.Event) {
 		if e.Phase == "gate" && e.Service == "db" {
 			cancel()
 		}

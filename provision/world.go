@@ -64,11 +64,14 @@ type Containers interface {
 	Tail(ctx context.Context, id string, lines int) (string, error)
 }
 
-// Repairs is what the way back needs beside an ordinary apply.
+// Repairs is what the way back and a boot need beside an ordinary apply.
 type Repairs interface {
 	// Settle waits until the project's containers stop changing: a run that
 	// failed or was killed may have left stops going on in the engine.
 	Settle(ctx context.Context, project string) error
+	// Start starts containers as they are, in the order given. One that runs is no
+	// error.
+	Start(ctx context.Context, ids []string) error
 	// Tag makes a reference mean an image that is present, by its ID.
 	Tag(ctx context.Context, imageID, reference string) error
 	// Untag forgets a reference; the image goes with its last one. A missing

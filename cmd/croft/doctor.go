@@ -75,6 +75,9 @@ func (a *app) doctorPreflight(ctx context.Context, v *doctorView) (host.Prefligh
 	defer p.close()
 	v.Platform = p.Name
 	pre := a.preflightOf(p)
+	if units, err := a.bootUnits(p); err == nil {
+		pre.Units = units
+	}
 	result := host.Result{State: host.OK, Detail: p.dir}
 	d, err := p.desired()
 	if err == nil {

@@ -270,6 +270,9 @@ func nextSteps(acc account) []string {
 	if acc.Name != "" {
 		steps = append(steps, "croft user totp "+acc.Name)
 	}
+	if host.Systemd() && os.Geteuid() == 0 { // else there is no unit to install
+		steps = append(steps, "croft schedule install")
+	}
 	return steps
 }
 

@@ -67,7 +67,11 @@ func (a *app) knownAs(dir string) string {
 	return ""
 }
 
-func (p *platform) close() { _ = p.root.Close() } // was only read
+func (p *platform) close() {
+	if p.root != nil { // a boot does without
+		_ = p.root.Close() // was only read
+	}
+}
 
 func (p *platform) files() fs.FS { return p.root.FS() }
 

@@ -78,6 +78,7 @@ func newRoot(a *app) *cobra.Command {
 		newStatus(a), newHistory(a), newDestroy(a), newStart(a), newStop(a),
 		newStack(a), newUser(a),
 		newLogs(a), newExec(a), newRestart(a), newPull(a), newOpen(a), newHold(a), newRelease(a), newEject(a), newClean(a),
+		newBoot(a), newSchedule(a),
 		newDoctor(a), newVersion(a), newCompletion(a),
 		newExitCodesHelp(), newEnvironmentHelp(),
 	)

@@ -241,6 +241,9 @@ func (f *Fake) Signal(ctx context.Context, id, signal string) error {
 		return fmt.Errorf("container %s is not running", b.Name)
 	}
 	b.signals = append(b.signals, signal)
+	if signal == "KILL" {
+		b.State, b.Health, b.ExitCode = "exited", "", 137
+	}
 	return nil
 }
 
@@ -275,6 +278,25 @@ func (f *Fake) Settle(ctx context.Context, project string) error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.called(ctx, "Settle", project)
+}
+
+// Start starts containers as they are.
+func (f *Fake) Start(ctx context.Context, ids []string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, id := range ids {
+		b, err := f.box(id)
+		if err != nil {
+			return err
+		}
+		if err := f.called(ctx, "start", b.Name); err != nil {
+			return err
+		}
+		if !b.Running() {
+			f.run(b)
+		}
+	}
+	return nil
 }
 
 // Tag makes a reference mean an image.

@@ -39,6 +39,7 @@ func RunEngine(t *testing.T, subject func(t *testing.T) Subject) {
 		"inspect keeps the order and knows the gone":   inspectOrder,
 		"exec gives exit code and output":              execOutput,
 		"signal and tail":                              signalTail,
+		"start starts what ended, as it is":            startAsItIs,
 		"remove takes containers and leaves volumes":   removeKeepsVolumes,
 		"pull contacts nothing for what is there":      pullPresent,
 		"pull names the image that fails":              pullUnknown,

@@ -67,6 +67,7 @@ type box struct {
 	number  int
 	started time.Time
 	fail    string // why it could not start
+	checked bool   // has a health check
 	behaves Behaviour
 	signals []string
 	aliases map[string][]string
@@ -111,7 +112,7 @@ func (f *Fake) failure(call string) error {
 // "observe home", "pull nginx:1", "up home-gitea db,web", "up home-gitea/web"
 // for each service Up comes to, "remove <name>", "create-network home-front",
 // "remove-network home-front", "connect home-front <container name> alias,...",
-// "inspect", "exec <name> cmd...", "signal <name> HUP", "tail <name>".
+// "inspect", "start <name>", "exec <name> cmd...", "signal <name> HUP", "tail <name>".
 func (f *Fake) Calls() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()

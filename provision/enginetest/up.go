@@ -228,8 +228,14 @@ func (f *Fake) make(p *types.Project, s types.ServiceConfig, n int, ref, imageID
 
 // start starts a container and lets it turn out as it behaves.
 func (f *Fake) start(b *box, s types.ServiceConfig) {
+	b.checked = s.HealthCheck != nil && !s.HealthCheck.Disable
+	f.run(b)
+}
+
+// run lets a container turn out as it behaves.
+func (f *Fake) run(b *box) {
 	b.State, b.ExitCode, b.Health, b.started = "running", 0, "", f.now()
-	if s.HealthCheck != nil && !s.HealthCheck.Disable {
+	if b.checked {
 		b.Health = "healthy"
 		if b.behaves.Health != "" {
 			b.Health = b.behaves.Health

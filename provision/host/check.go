@@ -75,6 +75,8 @@ type Preflight struct {
 	Storage []string               // storage roots
 	Dir     string                 // of the platform; "" before there is one
 	Owners  []int                  // who may own its files beside the one who runs croft: SUDO_UID
+	Units   []Unit                 // what systemd should do at boot; none before there is a platform
+	UnitDir string                 // "" for systemd's own
 	Now     func() time.Time       // nil: time.Now
 }
 
@@ -95,7 +97,7 @@ func (p Preflight) Checks() []Check {
 		{"tmpfs", p.tmpfs},
 		{"state-directory", p.stateDirectory},
 		{"platform-files", p.platformFiles},
-		{"systemd", p.systemd},
+		{"boot", p.boot},
 		{"clock", p.clock},
 		{"cgroups", p.cgroups},
 	}

@@ -203,12 +203,34 @@ func (p Preflight) platformFiles(context.Context) Result {
 	return ok("only root and its owners may write %s", p.Dir)
 }
 
-func (p Preflight) systemd(context.Context) Result {
-	if _, err := os.Stat("/run/systemd/system"); err != nil {
-		return warn("after a reboot run croft apply",
-			"no systemd: nothing fills the tmpfs for secrets at boot, and containers that read them do not start")
+// boot tells what follows a restart of the machine.
+func (p Preflight) boot(context.Context) Result {
+	switch {
+	case !Systemd():
+		return warn("after a restart of the machine run croft boot; croft schedule show says what to do before Docker starts",
+			"no systemd: nothing fills the memory for secrets at boot, and containers that read them do not start")
+	case os.Geteuid() != 0:
+		return warn("after a restart of the machine run croft boot", "without root there are no units that start with the machine")
+	case len(p.Units) == 0:
+		return ok("systemd runs; croft schedule install makes the units of a platform")
 	}
-	return ok("running")
+	dir := p.UnitDir
+	if dir == "" {
+		dir = UnitDir
+	}
+	if missing := MissingUnits(dir, p.Units); len(missing) > 0 {
+		return warn("croft schedule install", "not there as they should be: %s; after a restart of the machine, containers that read secrets do not start",
+			strings.Join(missing, ", "))
+	}
+	return ok("%s are installed", strings.Join(unitNamesOf(p.Units), ", "))
+}
+
+func unitNamesOf(units []Unit) []string {
+	out := make([]string, len(units))
+	for i, u := range units {
+		out[i] = u.Name
+	}
+	return out
 }
 
 // clockFloor is before the first release: a clock behind it was never set.
