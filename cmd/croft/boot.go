@@ -30,7 +30,7 @@ func newBoot(a *app) *cobra.Command {
 	var o bootOptions
 	cmd := &cobra.Command{
 		Use: "boot", Short: "Bring the platform back after a restart of the machine",
-		Long: `boot is what the units of croft schedule install run; by hand it is for a machine
+		Long: `boot is what the units of croft schedule install run; by hand it is for machines
 without systemd. It goes by the state alone: a broken croft.yaml, or one that is
 not mounted, keeps nothing from running, and nothing is rolled out that was not
 applied before.
@@ -70,6 +70,8 @@ type bootView struct {
 	Error     string   `json:"error,omitempty"`
 	Hint      string   `json:"hint,omitempty"`
 	ExitCode  int      `json:"exit_code"`
+
+	nothing bool // was applied
 }
 
 func runBoot(ctx context.Context, a *app, o bootOptions) error {
@@ -121,6 +123,7 @@ func (a *app) boot(ctx context.Context, p *platform, o bootOptions, v *bootView)
 	kept := *p // with the settings that were applied; p has those written now
 	prov := a.offline(&kept)
 	if ready, err := prov.Bootable(); err != nil || !ready {
+		v.nothing = err == nil
 		return err // nothing is made for it, not even the state directory
 	}
 	if err := kept.asApplied(prov); err != nil {
@@ -203,6 +206,10 @@ func (a *app) awaitEngine(ctx context.Context, p *platform, limit time.Duration)
 }
 
 func (v bootView) text(w io.Writer, _ tui.Style) {
+	if v.nothing {
+		fmt.Fprintf(w, "nothing is applied of %s\n", v.Platform)
+		return
+	}
 	fmt.Fprintf(w, "%s in memory\n", countOf(v.Secrets, "secret"))
 	for _, line := range []struct {
 		does  string
