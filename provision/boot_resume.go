@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io/fs"
 	"maps"
@@ -239,21 +240,18 @@ func (b *boot) carryOut(ctx context.Context, d stacks.Desired, how resumption, l
 	if len(names) == 0 {
 		return nil
 	}
-	prep, err := b.p.Plan(ctx, d, PlanOptions{Stacks: names, RemoveOrphans: how.orphans})
+	inputs, err := b.inputs(d, how.base)
 	if err != nil {
 		return err
 	}
-	if prep.Plan.Empty() {
+	o := ApplyOptions{WaitTimeout: b.o.WaitTimeout, Inputs: inputs, Load: load}
+	prep, rev, err := b.apply(ctx, d, PlanOptions{Stacks: names, RemoveOrphans: how.orphans}, o)
+	if err == nil && prep.Plan.Empty() {
 		if prep, err = b.p.Plan(ctx, d, PlanOptions{}); err != nil {
 			return err
 		}
 		return b.p.Conclude(prep)
 	}
-	inputs, err := b.inputs(d, how.base)
-	if err != nil {
-		return err
-	}
-	rev, err := b.p.Apply(ctx, prep, ApplyOptions{WaitTimeout: b.o.WaitTimeout, Inputs: inputs, Load: load}, b.ev)
 	b.out.Revision = rev
 	for _, stack := range names {
 		switch good := how.undo[stack]; rev.Stacks[stack] {
@@ -269,6 +267,26 @@ func (b *boot) carryOut(ctx context.Context, d stacks.Desired, how resumption, l
 		}
 	}
 	return err
+}
+
+// apply plans and applies. What Docker or a killed run had begun may go on in the
+// engine meanwhile: then it is planned anew.
+func (b *boot) apply(ctx context.Context, d stacks.Desired, narrow PlanOptions, o ApplyOptions) (Prepared, Revision, error) {
+	const plansAnew = 5
+	for again := 0; ; again++ {
+		prep, err := b.p.Plan(ctx, d, narrow)
+		if err != nil || prep.Plan.Empty() {
+			return prep, Revision{}, err
+		}
+		rev, err := b.p.Apply(ctx, prep, o, b.ev)
+		var stale *StaleError
+		if !errors.As(err, &stale) || again == plansAnew {
+			return prep, rev, err
+		}
+		if err := b.p.Settle(ctx, prep); err != nil {
+			return prep, rev, err
+		}
+	}
 }
 
 // inputs gives what the new revision keeps: the same text, from where it came.

@@ -405,6 +405,10 @@ func TestAFirstApplyThatWasKilledHasNowhereToGoBackTo(t *testing.T) {
 	if out, err = b.boot(); err != nil || !slices.Contains(out.Finished, "db") {
 		t.Errorf("finished %v: %v", out.Finished, err)
 	}
+	// What was not begun and could not be finished at the first boot waits.
+	if _, err := b.applyBack(); err != nil {
+		t.Error(err)
+	}
 	if plan := b.plan(provision.PlanOptions{}).Plan; !plan.Empty() {
 		t.Errorf("left to do:\n%s", plan)
 	}
