@@ -108,6 +108,7 @@ type BootOptions struct {
 
 // BootResult says what a boot did; empty where there was nothing to do.
 type BootResult struct {
+	Secrets   int      // files in memory
 	Revision  Revision // of what was finished or taken back; Number 0 for none
 	Finished  []string // stacks whose interrupted change was carried to its end
 	TakenBack []string // stacks that run as before the interrupted change
@@ -135,7 +136,8 @@ func (p *Provisioner) Boot(ctx context.Context, o BootOptions, ev stacks.Events)
 	}
 	ev = p.stamped(ev)
 	b := &boot{p: p, o: o, ev: ev, out: &out}
-	_, delivered := p.DeliverKept()
+	var delivered error
+	out.Secrets, delivered = p.DeliverKept()
 	if delivered != nil { // only those who read them cannot start
 		ev(stacks.Event{Phase: "secrets", State: stacks.Failed, Message: delivered.Error()})
 	}
@@ -158,6 +160,9 @@ func (p *Provisioner) Boot(ctx context.Context, o BootOptions, ev stacks.Events)
 		if err != nil {
 			return out, err
 		}
+	}
+	if len(out.Left) > 0 {
+		return out, &FailedError{Stack: out.Left[0], Reason: leftReason, Partial: true}
 	}
 	return out, nil
 }

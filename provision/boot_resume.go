@@ -16,6 +16,12 @@ import (
 	"github.com/croft-sh/croft/stacks"
 )
 
+// Why a stack went back, or could not.
+const (
+	undoReason = "an apply of it was interrupted, and something else is written now"
+	leftReason = "its first apply was interrupted, and something else is written now"
+)
+
 // resumption is what is to become of an interrupted apply.
 type resumption struct {
 	base    int            // revision whose croft.yaml is gone by
@@ -127,8 +133,7 @@ func (b *boot) undo(stack string, history []Revision, how *resumption) {
 		return
 	}
 	b.out.Left = append(b.out.Left, stack)
-	b.ev(stacks.Event{Stack: stack, Phase: "boot", State: stacks.Warning,
-		Message: "its first apply was interrupted, and something else is written now: croft apply goes on from there"})
+	b.ev(stacks.Event{Stack: stack, Phase: "boot", State: stacks.Warning, Message: leftReason})
 }
 
 // written reads the platform as it is now. Where its directory is not there, what
@@ -208,7 +213,7 @@ func (b *boot) prepareUndo(ctx context.Context, d stacks.Desired, how resumption
 			continue
 		}
 		all[stack] = held{Inputs: pend[stack].Target, Good: good, At: b.p.Now(),
-			Reason: "an apply of it was interrupted, and something else is written now"}
+			Reason: undoReason}
 	}
 	if err := b.p.writeJSON(b.p.heldPath(), all); err != nil {
 		return err
@@ -262,7 +267,7 @@ func (b *boot) carryOut(ctx context.Context, d stacks.Desired, how resumption, l
 		case "held":
 			b.out.TakenBack = append(b.out.TakenBack, stack)
 			if err == nil {
-				err = &FailedError{Stack: stack, TakenBack: good, Reason: "an apply of it was interrupted, and something else is written now"}
+				err = &FailedError{Stack: stack, TakenBack: good, Reason: undoReason}
 			}
 		}
 	}

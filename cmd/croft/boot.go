@@ -146,14 +146,14 @@ func (a *app) boot(ctx context.Context, p *platform, o bootOptions, v *bootView)
 	if _, err := host.MountTmpfs(m.paths.Run); err != nil {
 		return err
 	}
-	var delivered error
-	if v.Secrets, delivered = m.prov.DeliverKept(); o.secrets {
-		return delivered
+	if o.secrets {
+		v.Secrets, err = m.prov.DeliverKept()
+		return err
 	}
 	events, done := a.events()
 	got, err := m.prov.Boot(ctx, m.bootOptions(o, p), events)
 	done()
-	v.Revision = got.Revision.Number
+	v.Secrets, v.Revision = got.Secrets, got.Revision.Number
 	v.Finished, v.TakenBack = append(v.Finished, got.Finished...), append(v.TakenBack, got.TakenBack...)
 	v.Left, v.Started = append(v.Left, got.Left...), append(v.Started, got.Started...)
 	return err

@@ -69,6 +69,13 @@ func (a *app) schedule(dir string) (scheduleView, error) {
 }
 
 func (a *app) bootUnits(p *platform) ([]host.Unit, error) {
+	if p.broken != nil { // then the storage roots are those that were applied
+		kept := *p
+		if err := kept.asApplied(a.offline(&kept)); err != nil {
+			return nil, err
+		}
+		p = &kept
+	}
 	binary, err := os.Executable()
 	if err != nil {
 		return nil, err
