@@ -3,6 +3,7 @@ package provision
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 	"time"
@@ -51,6 +52,7 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 		return Revision{}, err
 	}
 	state = state.For(prep.Rendered)
+	maps.Copy(state.Images, prep.meanings)
 	if state.Undelivered, err = undelivered(prep.Rendered); err != nil {
 		return Revision{}, err
 	}
@@ -70,8 +72,12 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 	if err := r.prepare(ctx); err != nil {
 		return r.rev, r.giveUp(started, ctx.Err() != nil, err)
 	}
+	if err := r.goEarlier(ctx); err != nil {
+		return r.rev, err
+	}
 	r.waves(ctx)
 	if ctx.Err() == nil { // an interrupted apply goes on with the next one
+		r.forgetSkipped()
 		r.takeBack(ctx)
 	}
 	if err := r.removals(ctx); err != nil {
@@ -173,6 +179,9 @@ func (r *run) images() []string {
 	for _, c := range r.prep.Plan.Changes {
 		s, _ := r.prep.Rendered.Stack(c.Stack)
 		svc, ok := s.Service(c.Service)
+		if _, here := r.prep.meanings[svc.Image]; here {
+			continue
+		}
 		if ok && !svc.Build && (c.Action == stacks.ActionCreate || c.Action == stacks.ActionRecreate) && !slices.Contains(out, svc.Image) {
 			out = append(out, svc.Image)
 		}

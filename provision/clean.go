@@ -82,8 +82,9 @@ type cleaner struct {
 	state   stacks.State
 	lock    stacks.Lock
 	pending map[string]pending
-	history []Revision   // newest first
-	needed  map[int]bool // by number: a way back leads there
+	history []Revision      // newest first
+	needed  map[int]bool    // by number: a way back leads there
+	wanted  map[string]bool // copies that a rollback puts in place
 }
 
 // neededRevisions are those that held stacks run on, to which a failed stack
@@ -94,18 +95,28 @@ func (c *cleaner) neededRevisions() (map[int]bool, error) {
 	if err != nil {
 		return nil, err
 	}
+	c.wanted = map[string]bool{}
 	for _, h := range all {
 		out[h.Good] = true
+		for _, from := range h.From {
+			c.wanted[from] = true
+		}
 	}
 	for _, pend := range c.pending {
 		out[pend.Revision] = true
+		for _, a := range pend.Data {
+			c.wanted[a.From] = true
+		}
 	}
 	seen := map[string]bool{}
 	for _, rev := range c.history {
-		for stack, result := range rev.Stacks {
-			if result == "applied" && !seen[stack] {
-				seen[stack] = true
-				out[rev.Number] = true
+		for stack := range rev.Stacks {
+			if seen[stack] {
+				continue
+			}
+			seen[stack] = true
+			if good, ok := c.p.ranFrom(c.history, stack, c.history[0].Number); ok {
+				out[good.Number] = true
 			}
 		}
 	}
@@ -119,7 +130,7 @@ func leftover(name, volume string) (kind string, revision int, ok bool) {
 	if !ok {
 		return "", 0, false
 	}
-	m := regexp.MustCompile(`^\.croft-(failed|aside)-([0-9]{1,9})(\.part)?$`).FindStringSubmatch(rest)
+	m := regexp.MustCompile(`^\.croft-(failed|aside|then)-([0-9]{1,9})(\.part)?$`).FindStringSubmatch(rest)
 	if m == nil || m[1] == "failed" && m[3] != "" {
 		return "", 0, false
 	}
@@ -149,11 +160,13 @@ func (c *cleaner) data() ([]Reclaimable, error) {
 		for _, e := range entries {
 			kind, revision, ok := leftover(e.Name(), filepath.Base(path))
 			full := filepath.Join(filepath.Dir(path), e.Name())
-			if !ok || !e.IsDir() || c.inUse(full) || c.underWay(stack, revision) {
+			if !ok || !e.IsDir() || c.inUse(full) || c.wanted[full] || c.underWay(stack, revision) {
 				continue
 			}
 			one := Reclaimable{Owner: stack, Kind: "failed-data", Path: full, Why: fmt.Sprintf("data of %s that the failed revision %d left", key, revision)}
 			switch kind {
+			case "then", "then.part":
+				one.Kind, one.Why = "copy", "a copy of "+key+" for a rollback that was given up"
 			case "aside.part":
 				one.Kind, one.Why = "copy", "a copy of "+key+" that was never finished"
 			case "aside":

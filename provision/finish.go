@@ -56,6 +56,7 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 	if ctx.Err() != nil && r.rev.Result != "applied" {
 		r.rev.Result = "interrupted"
 	}
+	r.remembered()
 	r.rev.Duration = r.p.Now().Sub(started).Round(time.Millisecond).String()
 	kept := r.keep(ctx)
 	switch err := ctx.Err(); {
@@ -84,6 +85,24 @@ func (r *run) keep(ctx context.Context) error {
 		r.unhold(),
 		r.p.writeApplied(r.prep.Desired, r.prep.Rendered, r.fresh),
 		r.journal("apply ends: "+r.rev.Result, ""))
+}
+
+// remembered notes what each stack was read from, for a later rollback.
+func (r *run) remembered() {
+	r.rev.Inputs, r.rev.ReadFrom = map[string]string{}, map[string]int{}
+	for _, s := range r.prep.Desired.Stacks {
+		_, byHand := r.prep.State.Held[s.Name]
+		from, old := r.prep.Desired.Held[s.Name]
+		result := r.rev.Stacks[s.Name]
+		if result == "held" && old && !byHand {
+			r.rev.ReadFrom[s.Name] = from
+		}
+		if result == "applied" || result == "taken-back" || r.rev.ReadFrom[s.Name] > 0 {
+			r.rev.Inputs[s.Name] = s.InputHash()
+		} else if good, ok, err := r.p.lastGood(s.Name); err == nil && ok {
+			r.rev.Inputs[s.Name] = good.Inputs[s.Name] // what is written now was not tried, or failed
+		}
+	}
 }
 
 // untouched tells whether the run left a stack alone on purpose, so that what is

@@ -32,6 +32,10 @@ type aside struct {
 	Path     string `json:"path"`   // where the volume lies
 	Copy     string `json:"copy"`   // where the copy lies
 	Revision int    `json:"revision"`
+	// Ran is the image that each service of the stack last ran well with.
+	Ran map[string]string `json:"ran,omitempty"`
+	// From is a copy that takes the place of the data: a rollback to data of then.
+	From string `json:"from,omitempty"`
 }
 
 func (p *Provisioner) pendingPath() string { return filepath.Join(p.StateDir, "pending.json") }
@@ -94,7 +98,8 @@ func (r *run) atRisk(s stacks.RenderedStack) []aside {
 	var out []aside
 	for _, v := range s.Volumes {
 		if keys[v.Key] && v.Path != "" {
-			out = append(out, aside{Volume: v.Key, Path: v.Path, Copy: fmt.Sprintf("%s.croft-aside-%d", v.Path, r.rev.Number), Revision: r.rev.Number})
+			out = append(out, aside{Volume: v.Key, Path: v.Path, Copy: fmt.Sprintf("%s.croft-aside-%d", v.Path, r.rev.Number), Revision: r.rev.Number,
+				Ran: r.ranOf(s), From: r.prep.backs[s.Name].From[v.Key]})
 		}
 	}
 	return out
@@ -106,7 +111,7 @@ func (r *run) copiesFit() error {
 	var paths []string
 	for _, s := range r.prep.Rendered.Stacks {
 		for _, a := range r.atRisk(s) {
-			paths = append(paths, a.Path)
+			paths = append(paths, firstOf(a.From, a.Path)) // what is copied
 		}
 	}
 	if len(paths) == 0 || r.p.Volumes == nil {
@@ -143,7 +148,8 @@ func (r *run) begin(ctx context.Context, s stacks.RenderedStack, services []stri
 	default:
 		// Nothing was copied yet, so no new image has met the data either; the one
 		// that comes now may be the first that needs it.
-		pend.Target, pend.Data = target, addVolumes(pend.Data, r.atRisk(s))
+		pend.Data = addVolumes(forTarget(pend, target), r.atRisk(s))
+		pend.Target = target
 	}
 	// A service that has gone from the stack since needs nothing any more.
 	pend.Services = slices.DeleteFunc(pend.Services, func(name string) bool { _, ok := s.Service(name); return !ok })
@@ -151,10 +157,19 @@ func (r *run) begin(ctx context.Context, s stacks.RenderedStack, services []stri
 	if err := r.setPending(s.Name, pend); err != nil {
 		return nil, err
 	}
+	if err := r.forgetFrom(s.Name); err != nil {
+		return nil, err
+	}
+	if err := r.removeOrphans(ctx, s.Name); err != nil {
+		return nil, err
+	}
 	if len(pend.Data) > 0 && !pend.Copied && r.p.Volumes != nil {
 		if pend, err = r.copyAside(ctx, s, pend); err != nil {
 			return nil, err
 		}
+	}
+	if err := r.putInPlace(s, pend); err != nil {
+		return nil, err
 	}
 	return union(services, pend.Services), nil
 }
@@ -203,7 +218,7 @@ func (r *run) resume(ctx context.Context, s stacks.RenderedStack, pend pending, 
 	if _, back := backs[s.Name]; !back && !gone && pend.Target == target {
 		return pend, nil
 	}
-	again := slices.Clone(pend.Data)
+	again := forTarget(pend, target)
 	emptied := r.readers(s, pend.Data)
 	if err := r.restoreData(ctx, s); err != nil {
 		return pend, err
@@ -221,10 +236,16 @@ func (r *run) copyAside(ctx context.Context, s stacks.RenderedStack, pend pendin
 	if err := r.setPending(s.Name, pend); err != nil {
 		return pend, err
 	}
+	if err := r.fetchThen(ctx, s, pend); err != nil {
+		return pend, err
+	}
 	if err := r.release(ctx, s, pend.Data); err != nil {
 		return pend, err
 	}
 	for _, a := range pend.Data {
+		if a.From != "" {
+			continue // it is moved aside whole
+		}
 		r.ev(stacks.Event{Stack: s.Name, Phase: "copy", State: stacks.Working, Message: "data of " + a.Volume})
 		if err := r.p.Volumes.Copy(ctx, a.Path, a.Copy); err != nil {
 			return pend, fmt.Errorf("copy of %s: %w", a.Volume, err)

@@ -95,8 +95,12 @@ func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions)
 	if err := both.Wait(); err != nil {
 		return Prepared{}, err
 	}
+	backs, meanings, err := p.backsAndMeanings(d, o, rendered, state)
+	if err != nil {
+		return Prepared{}, err
+	}
 	state = state.For(rendered)
-	var err error
+	maps.Copy(state.Images, meanings)
 	if state.Undelivered, err = undelivered(rendered); err != nil {
 		return Prepared{}, err
 	}
@@ -108,7 +112,7 @@ func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions)
 	plan := stacks.Diff(rendered, state, stacks.DiffOptions{Stacks: withNeeds(d, o.Stacks), RemoveOrphans: o.RemoveOrphans})
 	plan.Blocked = append(plan.Blocked, p.portsTaken(rendered, plan)...)
 	plan.Warnings = append(plan.Warnings, p.leaseWarnings(plan)...)
-	return Prepared{Plan: plan, Desired: d, Rendered: rendered, State: state, Lock: lock, Options: o}, nil
+	return Prepared{Plan: plan, Desired: d, Rendered: rendered, State: state, Lock: lock, Options: o, backs: backs, meanings: meanings}, nil
 }
 
 // undelivered gives the secret files that ought to be in memory and are not:

@@ -42,6 +42,10 @@ type Prepared struct {
 	State    stacks.State
 	Lock     stacks.Lock
 	Options  PlanOptions
+
+	backs    map[string]held   // the ways back it was made with
+	meanings map[string]string // reference -> image ID it must mean again
+	rollback *rollback         // nil for an ordinary plan
 }
 
 // ApplyOptions is what an apply may be told.
@@ -58,15 +62,19 @@ type Loader func(instead map[string]fs.FS) (stacks.Desired, error)
 
 // Revision is one applied change as it is kept under revisions/.
 type Revision struct {
-	Number   int               `json:"number"`
-	At       time.Time         `json:"at"`
-	Result   string            `json:"result"` // applied, partial, failed, taken-back, interrupted
-	Commit   string            `json:"commit,omitempty"`
-	Hash     string            `json:"hash"`              // Plan.Revision
-	Stacks   map[string]string `json:"stacks"`            // stack -> applied, failed, skipped, taken-back
-	Images   map[string]string `json:"images"`            // reference -> ID
-	Failure  string            `json:"failure,omitempty"` // one line
-	Duration string            `json:"duration"`
+	Number int               `json:"number"`
+	At     time.Time         `json:"at"`
+	Result string            `json:"result"` // applied, partial, failed, taken-back, interrupted
+	Commit string            `json:"commit,omitempty"`
+	Hash   string            `json:"hash"`   // Plan.Revision
+	Stacks map[string]string `json:"stacks"` // stack -> applied, failed, skipped, taken-back
+	Images map[string]string `json:"images"` // reference -> ID
+	// Inputs is the Stack.InputHash that each stack had.
+	Inputs map[string]string `json:"inputs,omitempty"`
+	// ReadFrom names, for held stacks, the earlier revision whose inputs ran.
+	ReadFrom map[string]int `json:"read_from,omitempty"`
+	Failure  string         `json:"failure,omitempty"` // one line
+	Duration string         `json:"duration"`
 
 	unfinished bool // killed: what is written of its result is what it had done
 }
@@ -75,4 +83,6 @@ type Revision struct {
 type PlanOptions struct {
 	Stacks        []string // only these and what they need; empty: all
 	RemoveOrphans bool
+
+	backs map[string]held // instead of what held.json says
 }

@@ -47,6 +47,12 @@ func (r *run) keepResult(s stacks.RenderedStack) error {
 	default:
 		r.rev.Stacks[s.Name] = "applied"
 	}
+	if d, ok := r.prep.Desired.Stack(s.Name); ok {
+		if r.rev.Inputs == nil {
+			r.rev.Inputs = map[string]string{}
+		}
+		r.rev.Inputs[s.Name] = d.InputHash()
+	}
 	if err := r.p.endRevision(r.rev); err != nil {
 		return err
 	}
@@ -146,7 +152,9 @@ func (p *Provisioner) Conclude(prep Prepared) error {
 		}
 		r.sawImages(s, prep.State)
 	}
-	if err := p.endRevision(rev); err != nil {
+	r.rev = rev
+	r.remembered()
+	if err := p.endRevision(r.rev); err != nil {
 		return err
 	}
 	return p.writeApplied(prep.Desired, prep.Rendered, r.fresh)

@@ -114,7 +114,11 @@ func (p *Provisioner) Status(ctx context.Context) (stacks.Status, error) {
 			if one.State == stacks.Healthy {
 				one.State = stacks.Held
 			}
-			out.Warnings = append(out.Warnings, fmt.Sprintf("%s runs as in revision %d, because what came after failed: %s", s.Name, h.Good, h.Reason))
+			why := "because what came after failed"
+			if h.Rollback {
+				why = "and not as it is written"
+			}
+			out.Warnings = append(out.Warnings, fmt.Sprintf("%s runs as in revision %d, %s: %s", s.Name, h.Good, why, h.Reason))
 		}
 		heldStatus(&out, &one, state.Held)
 		out.Stacks = append(out.Stacks, one)

@@ -22,6 +22,12 @@ type held struct {
 	Good   int       `json:"good"`   // revision whose inputs run
 	Reason string    `json:"reason"`
 	At     time.Time `json:"at"`
+	// Rollback is true where a person asked for it. References then mean what they
+	// meant in revision Good.
+	Rollback bool `json:"rollback,omitempty"`
+	// From is the copies that are put in the place of volumes, by key, when a
+	// rollback begins with the stack. Once that is noted in pending.json it is gone.
+	From map[string]string `json:"from,omitempty"`
 }
 
 func (p *Provisioner) heldPath() string { return filepath.Join(p.StateDir, "held.json") }
@@ -40,9 +46,15 @@ func (p *Provisioner) Desired(load Loader) (stacks.Desired, error) {
 		return d, err
 	}
 	all, err := p.readHeld()
-	if err != nil || len(all) == 0 {
+	if err != nil {
 		return d, err
 	}
+	return p.instead(d, all, load)
+}
+
+// instead reads those stacks anew that ways back stand in for.
+func (p *Provisioner) instead(d stacks.Desired, all map[string]held, load Loader) (stacks.Desired, error) {
+	var err error
 	instead := map[string]fs.FS{}
 	var warnings stacks.Problems
 	for _, name := range slices.Sorted(maps.Keys(all)) {
@@ -51,11 +63,7 @@ func (p *Provisioner) Desired(load Loader) (stacks.Desired, error) {
 			continue
 		}
 		instead[name] = p.inputsOf(all[name].Good)
-		warnings = append(warnings, stacks.Problem{
-			Severity: stacks.SeverityWarning, Subject: "stack " + name,
-			Message: fmt.Sprintf("runs as in revision %d, because what is written now failed: %s", all[name].Good, all[name].Reason),
-			Hint:    "change it, or croft release " + name + " to try it again",
-		})
+		warnings = append(warnings, all[name].warning(name))
 	}
 	if len(instead) == 0 {
 		return d, nil
@@ -129,21 +137,6 @@ func (p *Provisioner) Release(stack string) (bool, error) {
 
 func (p *Provisioner) inputsOf(revision int) fs.FS {
 	return os.DirFS(filepath.Join(p.StateDir, "revisions", strconv.Itoa(revision), "inputs"))
-}
-
-// lastGood gives the newest revision in which the stack was applied.
-func (p *Provisioner) lastGood(stack string) (Revision, bool, error) {
-	history, err := p.History()
-	if err != nil {
-		return Revision{}, false, err
-	}
-	for _, rev := range history {
-		if rev.Stacks[stack] == "applied" {
-			_, err := fs.Stat(p.inputsOf(rev.Number), "stacks/"+stack)
-			return rev, err == nil, nil
-		}
-	}
-	return Revision{}, false, nil
 }
 
 // takeBack puts every failed stack back on its last good inputs, as an ordinary
@@ -230,6 +223,10 @@ func (r *run) hold(good map[string]Revision) error {
 	}
 	for name, rev := range good {
 		s, _ := r.prep.Desired.Stack(name)
+		if before, old := all[name]; old && r.prep.Desired.Held[name] == before.Good {
+			before.failed(all, name, rev, r.failed[name])
+			continue
+		}
 		all[name] = held{Inputs: s.InputHash(), Good: rev.Number, Reason: r.failed[name].Error(), At: r.p.Now()}
 	}
 	return r.p.writeJSON(r.p.heldPath(), all)

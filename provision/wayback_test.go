@@ -47,8 +47,14 @@ func (b *bench) applyBack() (provision.Revision, error) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
+	return b.p.Apply(ctx, prep, provision.ApplyOptions{WaitTimeout: time.Minute, Inputs: b.inputs(), Load: b.load}, nil)
+}
+
+// inputs is what is written, as an apply keeps it.
+func (b *bench) inputs() map[string][]byte {
+	b.t.Helper()
 	inputs := map[string][]byte{}
-	err = filepath.WalkDir(b.dir, func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(b.dir, func(path string, e fs.DirEntry, err error) error {
 		if err != nil || e.IsDir() || strings.HasPrefix(path, b.data()) {
 			return err
 		}
@@ -62,7 +68,7 @@ func (b *bench) applyBack() (provision.Revision, error) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	return b.p.Apply(ctx, prep, provision.ApplyOptions{WaitTimeout: time.Minute, Inputs: inputs, Load: b.load}, nil)
+	return inputs
 }
 
 func (b *bench) row(text string) string {

@@ -176,6 +176,8 @@ type applyResult struct {
 	Summary  map[stacks.Action]int `json:"summary,omitempty"`
 	Blocked  []stacks.Blocked      `json:"blocked,omitempty"`
 	Duration string                `json:"duration,omitempty"`
+	To       int                   `json:"to,omitempty"`    // of a rollback: the revision
+	Notes    []string              `json:"notes,omitempty"` // of a rollback: what it left, and what to do
 	Error    string                `json:"error,omitempty"`
 	Hint     string                `json:"hint,omitempty"`
 	ExitCode int                   `json:"exit_code"`

@@ -77,7 +77,7 @@ func newRoot(a *app) *cobra.Command {
 		newInit(a), newValidate(a), newRender(a), newPlan(a), newApply(a),
 		newStatus(a), newHistory(a), newDestroy(a), newStart(a), newStop(a),
 		newStack(a), newUser(a),
-		newLogs(a), newExec(a), newRestart(a), newPull(a), newOpen(a), newHold(a), newRelease(a), newEject(a), newClean(a),
+		newLogs(a), newExec(a), newRestart(a), newPull(a), newOpen(a), newHold(a), newRelease(a), newRollback(a), newEject(a), newClean(a),
 		newBoot(a), newSchedule(a),
 		newDoctor(a), newVersion(a), newCompletion(a),
 		newExitCodesHelp(), newEnvironmentHelp(),

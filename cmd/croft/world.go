@@ -19,6 +19,7 @@ func worldCode(err error) int {
 		failed  *provision.FailedError
 		stale   *provision.StaleError
 		blocked *provision.BlockedError
+		back    *provision.RollbackError
 	)
 	switch {
 	case errors.Is(err, tui.ErrAborted):
@@ -31,7 +32,9 @@ func worldCode(err error) int {
 		errors.As(err, &stale), errors.As(err, &blocked),
 		errors.Is(err, users.ErrExists), errors.Is(err, users.ErrLastAdmin), errors.Is(err, users.ErrHasTOTP):
 		return exitRefused
-	case errors.Is(err, users.ErrNoUser):
+	case errors.As(err, &back) && !back.Wrong:
+		return exitRefused
+	case errors.Is(err, users.ErrNoUser), errors.As(err, &back):
 		return exitUsage
 	case errors.As(err, &failed) && failed.TakenBack > 0 && !failed.Partial:
 		return exitTakenBack
