@@ -20,7 +20,7 @@ func newStack(a *app) *cobra.Command {
 		`A stack is a directory with a Compose file. The catalogue in croft is a source
 of stacks: add copies one into the platform, and from then on it is yours.`,
 		"  croft stack list\n  croft stack info gitea\n  croft stack add gitea",
-		newStackList(a), newStackInfo(a), newStackAdd(a), newStackRemove(a))
+		newStackList(a), newStackInfo(a), newStackAdd(a), newStackRemove(a), newStackHarden(a))
 }
 
 func newStackList(a *app) *cobra.Command {
