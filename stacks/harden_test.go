@@ -144,6 +144,12 @@ func TestEditHardeningKeepsTheFile(t *testing.T) {
 			if err := stacks.SameButHardened(s, plainStack(t, string(out.Text)), out.Hardening); err != nil {
 				t.Error(err)
 			}
+			if windows := strings.ReplaceAll(string(text), "\n", "\r\n"); strings.HasSuffix(windows, "\n") {
+				w, err := stacks.EditHardening("stacks/wiki/compose.yaml", []byte(windows), stacks.ProposeHardening(s, seen))
+				if want := strings.ReplaceAll(string(out.Text), "\n", "\r\n"); err != nil || string(w.Text) != want {
+					t.Errorf("with the line ends of Windows: %v\n%q", err, w.Text)
+				}
+			}
 			for _, line := range strings.Split(string(text), "\n") {
 				if strings.Contains(line, "{image") {
 					continue // a service in one line is written anew
