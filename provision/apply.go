@@ -268,7 +268,7 @@ func (r *run) touches(s stacks.RenderedStack) bool {
 		return true
 	}
 	return slices.ContainsFunc(r.prep.Plan.Files, func(f string) bool { return len(f) > len(s.Name) && f[:len(s.Name)+1] == s.Name+"/" }) &&
-		(len(r.prep.Options.Stacks) == 0 || slices.Contains(withNeeds(r.prep.Desired, r.prep.Options.Stacks), s.Name))
+		(len(r.prep.Options.Stacks) == 0 || slices.Contains(r.prep.Options.scope(r.prep.Desired), s.Name))
 }
 
 func (r *run) failedNeed(stack string) string {

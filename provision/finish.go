@@ -108,7 +108,7 @@ func (r *run) remembered() {
 // untouched tells whether the run left a stack alone on purpose, so that what is
 // written of it now was not tried.
 func (r *run) untouched(stack string) bool {
-	if only := r.prep.Options.Stacks; len(only) > 0 && !slices.Contains(withNeeds(r.prep.Desired, only), stack) {
+	if only := r.prep.Options.scope(r.prep.Desired); len(only) > 0 && !slices.Contains(only, stack) {
 		return true
 	}
 	return slices.Contains(r.prep.State.Stopped, stack)

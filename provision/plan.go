@@ -109,7 +109,7 @@ func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions)
 			return Prepared{}, fmt.Errorf("there is no stack %s on this platform", name)
 		}
 	}
-	plan := stacks.Diff(rendered, state, stacks.DiffOptions{Stacks: withNeeds(d, o.Stacks), RemoveOrphans: o.RemoveOrphans})
+	plan := stacks.Diff(rendered, state, stacks.DiffOptions{Stacks: o.scope(d), RemoveOrphans: o.RemoveOrphans})
 	plan.Blocked = append(plan.Blocked, p.portsTaken(rendered, plan)...)
 	plan.Warnings = append(plan.Warnings, p.leaseWarnings(plan)...)
 	return Prepared{Plan: plan, Desired: d, Rendered: rendered, State: state, Lock: lock, Options: o, backs: backs, meanings: meanings}, nil

@@ -85,4 +85,13 @@ type PlanOptions struct {
 	RemoveOrphans bool
 
 	backs map[string]held // instead of what held.json says
+	exact bool            // without what they need
+}
+
+// scope gives the stacks that a plan may change; none is all.
+func (o PlanOptions) scope(d stacks.Desired) []string {
+	if o.exact {
+		return o.Stacks
+	}
+	return withNeeds(d, o.Stacks)
 }

@@ -212,16 +212,49 @@ func (b *backward) plan(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	names := slices.Sorted(maps.Keys(b.sources))
-	if b.out.Prepared, err = b.p.Plan(ctx, d, PlanOptions{Stacks: names, RemoveOrphans: b.o.RemoveOrphans, backs: after}); err != nil {
+	o := PlanOptions{Stacks: b.withServers(d), RemoveOrphans: b.o.RemoveOrphans, backs: after, exact: true}
+	if b.out.Prepared, err = b.p.Plan(ctx, d, o); err != nil {
 		return err
 	}
+	b.keepOthers()
 	b.out.rollback = &rollback{to: b.to.Number, backs: b.backs, before: b.before}
 	b.interrupted()
 	if err := b.images(); err != nil {
 		return err
 	}
 	return b.data()
+}
+
+// withServers adds to the stacks that were asked for what they need: their routes
+// and databases are written there. One that waits to be applied as it is written
+// now is left out, because going back must change nothing forward.
+func (b *backward) withServers(d stacks.Desired) []string {
+	names := slices.Sorted(maps.Keys(b.sources))
+	for _, need := range withNeeds(d, names) {
+		s, _ := d.Stack(need)
+		ran, ok := b.p.ranFrom(b.history, need, b.history[0].Number)
+		switch _, left := b.to.Stacks[need]; {
+		case slices.Contains(names, need):
+		case !ok || ran.Inputs[need] != s.InputHash():
+			b.note("%s stays as it is: what is written of it was not applied yet", need)
+		case left || len(b.o.Stacks) > 0:
+			names = append(names, need)
+		}
+	}
+	return names
+}
+
+// keepOthers takes out of the plan what removes anything but services of stacks
+// that go back.
+func (b *backward) keepOthers() {
+	b.out.Plan.Changes = slices.DeleteFunc(b.out.Plan.Changes, func(c stacks.Change) bool {
+		if c.Action != stacks.ActionRemove || slices.Contains(b.out.Back, c.Stack) {
+			return false
+		}
+		b.out.Plan.Summary[stacks.ActionRemove]--
+		return true
+	})
+	b.out.Plan.Networks = slices.DeleteFunc(b.out.Plan.Networks, func(n stacks.ResourceChange) bool { return n.Action == stacks.ActionRemove })
 }
 
 // interrupted refuses while a change has not ended: whether its image has met the

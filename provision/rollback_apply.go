@@ -130,7 +130,7 @@ func (h held) warning(stack string) stacks.Problem {
 		Hint:    "change it, or croft release " + stack + " to try it again",
 	}
 	if h.Rollback {
-		w.Message = fmt.Sprintf("runs as in revision %d and not as it is written: %s", h.Good, h.Reason)
+		w.Message = fmt.Sprintf("is read from revision %d instead of what is written: %s", h.Good, h.Reason)
 		w.Hint = "change what is written, or croft release " + stack + " to apply it as it is"
 	}
 	return w

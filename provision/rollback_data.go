@@ -47,13 +47,14 @@ func (b *backward) data() error {
 				b.words(DataNow, name)+" starts the earlier program on today's data; "+then)
 		case b.o.Data == DataThen && len(missing) > 0:
 			b.block(subject, then, b.words(DataNow, name)+" starts the earlier program on today's data, which is copied aside first")
-		case b.o.Data == DataThen && b.backs[name] == nil:
-			b.block(subject, "it goes forward to what is written: the data of then is that of an earlier program", "use "+b.words(DataNow, name))
 		case b.o.Data == DataThen:
-			h := *b.backs[name]
+			h := b.backs[name]
+			if h == nil { // forward again to what is written: it needs a place to say so, too
+				now, _ := b.written.Stack(name)
+				h = b.p.standIn(now, b.sources[name].Number, b.to.Number)
+			}
 			h.From = from
-			b.backs[name] = &h
-			b.out.backs[name] = h
+			b.backs[name], b.out.backs[name] = h, *h
 		}
 	}
 	return nil

@@ -496,3 +496,15 @@ func TestTagsMoveAfterTheWordAboutIt(t *testing.T) {
 		t.Errorf("%s runs on %q", got, b.row(""))
 	}
 }
+
+// TestForwardAgainWithTheDataOfThen undoes a rollback with its data: what image 2
+// had written comes back, what image 1 wrote since is kept.
+func TestForwardAgainWithTheDataOfThen(t *testing.T) {
+	b := upgraded(t)
+	b.mustRollback(provision.RollbackOptions{Data: provision.DataThen}) // 3
+	b.row("more by 1")
+	b.mustRollback(provision.RollbackOptions{To: 2, Data: provision.DataThen}) // 4
+	if got := b.engine.Container("home-db", "db").Image; got != "db:2" || b.row("") != "migrated by 2" || b.rowAt(".croft-aside-4") != "more by 1" {
+		t.Errorf("%s runs on %q, kept %q", got, b.row(""), b.rowAt(".croft-aside-4"))
+	}
+}

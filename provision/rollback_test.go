@@ -127,7 +127,7 @@ func TestRollbackIsAPlanLikeAnyOther(t *testing.T) {
 		t.Errorf("left to do:\n%s", got)
 	}
 	status, err := b.p.Status(context.Background())
-	if err != nil || !strings.Contains(strings.Join(status.Warnings, "\n"), "side runs as in revision 1, and not as it is written: rolled back by hand to revision 1") {
+	if err != nil || !strings.Contains(strings.Join(status.Warnings, "\n"), "side runs as in revision 1, instead of what is written: rolled back by hand to revision 1") {
 		t.Errorf("status says %v (%v)", status.Warnings, err)
 	}
 	if back, err := b.planRollback(provision.RollbackOptions{To: 1}); err != nil || len(back.Back) > 0 || !back.Plan.Empty() {

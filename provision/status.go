@@ -116,7 +116,7 @@ func (p *Provisioner) Status(ctx context.Context) (stacks.Status, error) {
 			}
 			why := "because what came after failed"
 			if h.Rollback {
-				why = "and not as it is written"
+				why = "instead of what is written"
 			}
 			out.Warnings = append(out.Warnings, fmt.Sprintf("%s runs as in revision %d, %s: %s", s.Name, h.Good, why, h.Reason))
 		}

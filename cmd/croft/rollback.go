@@ -94,13 +94,29 @@ func (a *app) toRollBack(ctx context.Context, o rollbackOptions) (*machine, erro
 	return a.connect(ctx)
 }
 
-// rollBack checks, plans, shows, asks, and applies. Until it was agreed to, it has
-// written nothing.
+// rollBack checks, and goes back; anew where the machine moved between looking
+// and locking, as apply does: nothing was written then.
 func (m *machine) rollBack(ctx context.Context, o rollbackOptions) (applyResult, provision.Rollback, error) {
-	r := applyResult{To: o.To}
 	if err := m.preflight(ctx); err != nil {
-		return r, provision.Rollback{}, err
+		return applyResult{To: o.To}, provision.Rollback{}, err
 	}
+	for again := 0; ; again++ {
+		r, back, err := m.rollBackOnce(ctx, o)
+		var stale *provision.StaleError
+		if !errors.As(err, &stale) || again == plansAnew {
+			return r, back, err
+		}
+		m.app.note("the machine changed meanwhile; making a new plan")
+		if err := m.prov.Settle(ctx, back.Prepared); err != nil {
+			return r, back, err
+		}
+	}
+}
+
+// rollBackOnce plans, shows, asks, and applies. Until it was agreed to, it has
+// written nothing.
+func (m *machine) rollBackOnce(ctx context.Context, o rollbackOptions) (applyResult, provision.Rollback, error) {
+	r := applyResult{To: o.To}
 	written, err := m.load(nil)
 	if err != nil {
 		return r, provision.Rollback{}, err
