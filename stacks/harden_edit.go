@@ -45,6 +45,9 @@ func EditHardening(file string, old []byte, h Hardening) (HardenedFile, error) {
 		return HardenedFile{}, err
 	}
 	at := root.Content[0].Line - 1
+	if at > 0 && strings.HasPrefix(e.lines[at-1], "#") {
+		block = e.eol + block // the comment above is about the file
+	}
 	e.splices = append(e.splices, splice{at, at, block})
 	out.Text, err = e.text()
 	return out, err

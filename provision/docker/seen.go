@@ -3,6 +3,7 @@ package docker
 import (
 	"context"
 	"encoding/json"
+	"path"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,8 +50,8 @@ func (e *Engine) SeenContainer(ctx context.Context, id string, seen stacks.Seen)
 		return seen, err
 	}
 	// A mount point that the engine made is no sign that the program wrote there.
-	seen.Wrote = slices.DeleteFunc(seen.Wrote, func(path string) bool {
-		return slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Destination == path })
+	seen.Wrote = slices.DeleteFunc(seen.Wrote, func(wrote string) bool {
+		return slices.ContainsFunc(c.Mounts, func(m container.MountPoint) bool { return m.Destination == wrote })
 	})
 	stats, err := e.api.ContainerStats(ctx, id, client.ContainerStatsOptions{})
 	if err != nil {
@@ -107,12 +108,13 @@ func (e *Engine) wroteTo(ctx context.Context, id string) ([]string, error) {
 	}
 	slices.Sort(paths)
 	var out []string
-	for i, path := range paths {
-		if i+1 < len(paths) && strings.HasPrefix(paths[i+1], path+"/") {
-			continue
+	for _, p := range paths {
+		if path.Base(p) == "docker-init" {
+			continue // the engine's own, for init: true
 		}
-		if !slices.ContainsFunc(paths[i+1:], func(p string) bool { return strings.HasPrefix(p, path+"/") }) {
-			out = append(out, path)
+		next, _ := slices.BinarySearch(paths, p+"/")
+		if next == len(paths) || !strings.HasPrefix(paths[next], p+"/") {
+			out = append(out, p)
 		}
 	}
 	return out, nil

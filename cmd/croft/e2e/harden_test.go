@@ -34,7 +34,7 @@ volumes: {data: {}}
 	t.Logf("%s", r.stdout)
 	text := string(read(t, p.dir+"/stacks/plain/compose.yaml"))
 	for _, want := range []string{"# Somebody's own.\n", "# not a secret\n", "  # It keeps a note about itself.\n",
-		"    scribbler:\n      root: true\n      writable: true\n", "/etc/note", "test: [CMD, pg_isready, -q, -h, 127.0.0.1]"} {
+		"    scribbler:\n      root: true\n      writable: true\n", "has written to /etc/note\n", "test: [CMD, pg_isready, -q, -h, 127.0.0.1]"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("%q is not in\n%s", want, text)
 		}
