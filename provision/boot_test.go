@@ -98,25 +98,6 @@ func (b *bench) killedWhen(o provision.PlanOptions, when func(path string) bool)
 	}
 }
 
-func (b *bench) inputs() map[string][]byte {
-	b.t.Helper()
-	out := map[string][]byte{}
-	err := filepath.WalkDir(b.dir, func(path string, e fs.DirEntry, err error) error {
-		if err != nil || e.IsDir() || strings.HasPrefix(path, b.data()) {
-			return err
-		}
-		rel, err := filepath.Rel(b.dir, path)
-		if err == nil {
-			out[filepath.ToSlash(rel)], err = os.ReadFile(path)
-		}
-		return err
-	})
-	if err != nil {
-		b.t.Fatal(err)
-	}
-	return out
-}
-
 func (b *bench) image(stack string) string { return b.engine.Container("home-"+stack, stack).Image }
 
 func (b *bench) version(stack, image string) {

@@ -112,7 +112,7 @@ func TestDataOfThen(t *testing.T) {
 	if b.rowAt(".croft-aside-2") != "acknowledged by 1" || b.rowAt(".croft-then-3") != "gone" {
 		t.Errorf("the kept copy holds %q, the one for it %q", b.rowAt(".croft-aside-2"), b.rowAt(".croft-then-3"))
 	}
-	if got := b.pending(); got != "" {
+	if got := b.planned(); got != "" {
 		t.Errorf("left to do:\n%s", got)
 	}
 	// Forward again, to the data of today before the rollback: 3's copy is that of
@@ -335,7 +335,7 @@ func killAt(t *testing.T, data string, step int) (killed, finished bool) {
 	case !explained && (image != "db:2" || row != "migrated by 2"):
 		t.Errorf("killed at step %d (%s): %s runs on %q and nothing said why", step, what, image, row)
 	}
-	if got := b.pending(); got != "" {
+	if got := b.planned(); got != "" {
 		t.Errorf("killed at step %d (%s), left to do:\n%s", step, what, got)
 	}
 	if !keeps(t, b, "migrated by 2") || !keeps(t, b, "acknowledged by 1") {
@@ -423,7 +423,7 @@ func TestDataOfThenComesOnce(t *testing.T) {
 	}
 	old.ID, old.ImageID = "", "sha256:0123456789abcdef"
 	b.engine.AddContainer(old)
-	if got := b.pending(); !strings.Contains(got, "db/db: recreate, risk data") {
+	if got := b.planned(); !strings.Contains(got, "db/db: recreate, risk data") {
 		t.Fatalf("plan:\n%s", got)
 	}
 	b.mustBack()
@@ -488,7 +488,7 @@ func TestTagsMoveAfterTheWordAboutIt(t *testing.T) {
 		t.Errorf("something was touched: %+v", got)
 	}
 	b.engine.Fail("Tag "+then+" db:1", nil)
-	if got := b.pending(); !strings.Contains(got, "db/db: recreate, risk data (image db:1 is another one now)") {
+	if got := b.planned(); !strings.Contains(got, "db/db: recreate, risk data (image db:1 is another one now)") {
 		t.Errorf("the next plan:\n%s", got)
 	}
 	b.mustBack()

@@ -35,7 +35,7 @@ func TestANarrowedRollbackChangesNothingForward(t *testing.T) {
 	if got := b.engine.Container("home-db", "db").Image; got != "db:1" || b.engine.Container("home-side", "side").ID != side {
 		t.Errorf("%s runs", got)
 	}
-	if got := b.pending(); !strings.Contains(got, "db/db: recreate, risk data (image db:1 -> db:2)") || strings.Contains(got, "api/") {
+	if got := b.planned(); !strings.Contains(got, "db/db: recreate, risk data (image db:1 -> db:2)") || strings.Contains(got, "api/") {
 		t.Errorf("left to do:\n%s", got)
 	}
 }

@@ -79,7 +79,7 @@ func tree(t *testing.T, dir string) string {
 	return out.String()
 }
 
-func (b *bench) pending() string {
+func (b *bench) planned() string {
 	b.t.Helper()
 	d, err := b.p.Desired(b.load)
 	if err != nil {
@@ -123,7 +123,7 @@ func TestRollbackIsAPlanLikeAnyOther(t *testing.T) {
 	if b.engine.Container("home-db", "db").ID != db || b.engine.Container("home-api", "api").ID != api {
 		t.Error("a neighbour was replaced")
 	}
-	if got := b.pending(); got != "" {
+	if got := b.planned(); got != "" {
 		t.Errorf("left to do:\n%s", got)
 	}
 	status, err := b.p.Status(context.Background())
@@ -193,7 +193,7 @@ func TestAFailedRollbackGoesToWhatRanBefore(t *testing.T) {
 					t.Error("what was never applied was tried")
 				}
 			}
-			if got := b.pending(); got != "" {
+			if got := b.planned(); got != "" {
 				t.Errorf("left to do:\n%s", got)
 			}
 			d, err := b.p.Desired(b.load)
@@ -338,11 +338,11 @@ func TestReferencesMeanWhatTheyMeant(t *testing.T) {
 		if got := b.engine.Container("home-side", "side").ImageID; got != then {
 			t.Errorf("%s runs, want %s", got, then)
 		}
-		if got := b.pending(); got != "" {
+		if got := b.planned(); got != "" {
 			t.Errorf("left to do:\n%s", got)
 		}
 		b.engine.AddImage("side:1") // somebody pulls: the rollback stands
-		if got := b.pending(); got != "" {
+		if got := b.planned(); got != "" {
 			t.Errorf("left to do after a pull:\n%s", got)
 		}
 	})
