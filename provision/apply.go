@@ -123,6 +123,9 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.copiesFit(); err != nil {
 		return err
 	}
+	if err := r.imagesCanBeHad(ctx); err != nil {
+		return err
+	}
 	// The lock goes first: an address given out must never be given twice, and
 	// the render below must find what the plan was made with.
 	if err := p.writeLock(r.prep.Lock); err != nil {
@@ -154,7 +157,7 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.journal("apply begins", ""); err != nil {
 		return err
 	}
-	if err := p.Engine.Pull(ctx, r.images(), r.ev); err != nil {
+	if err := p.Engine.Pull(ctx, r.wants(), r.ev); err != nil {
 		return err
 	}
 	if err := r.volumes(); err != nil {
@@ -171,22 +174,6 @@ func (r *run) journal(what, stack string) error {
 		return nil
 	}
 	return r.p.Journal(map[string]any{"at": r.p.Now(), "revision": r.rev.Number, "what": what, "stack": stack})
-}
-
-// images gives the references that the plan needs present, each once.
-func (r *run) images() []string {
-	var out []string
-	for _, c := range r.prep.Plan.Changes {
-		s, _ := r.prep.Rendered.Stack(c.Stack)
-		svc, ok := s.Service(c.Service)
-		if _, here := r.prep.meanings[svc.Image]; here {
-			continue
-		}
-		if ok && !svc.Build && (c.Action == stacks.ActionCreate || c.Action == stacks.ActionRecreate) && !slices.Contains(out, svc.Image) {
-			out = append(out, svc.Image)
-		}
-	}
-	return out
 }
 
 // volumes makes directories, and remembers where each volume lies before

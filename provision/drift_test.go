@@ -25,7 +25,7 @@ func TestDrift(t *testing.T) {
 		{"container paused", func(b *bench, id string) { b.engine.Set(id, "paused", "", 0) }, "db/db: start, risk none (it is paused)"},
 		{"made again by hand with our labels", func(b *bench, id string) { b.twin(id) }, "its container is not the one croft made"},
 		{"renamed", func(b *bench, id string) { b.rename(id, "other") }, "its container was renamed to other"},
-		{"image tag moved", func(b *bench, _ string) { b.engine.AddImage("db:1") }, "db/db: recreate, risk data (image db:1 is another one now)"},
+		{"image tag moved", func(b *bench, _ string) { b.engine.AddImage("db:1") }, "db/db: recreate, risk data (image db:1 is another one now (sha256:"},
 		{"live file edited", func(b *bench, _ string) { b.live("db/settings/a.conf", "evil\n") }, "db/db: reload"},
 		{"live compose edited", func(b *bench, _ string) { b.live("side/compose.yaml", "services: {}\n") }, "files [side/compose.yaml]"},
 		{"live file removed", func(b *bench, _ string) { b.live("side/compose.yaml", "") }, "files [side/compose.yaml]"},

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"time"
-
-	"github.com/croft-sh/croft/stacks"
 )
 
 // finish keeps the result. The way out of a failed apply is another apply.
@@ -76,12 +74,12 @@ func (r *run) keep(ctx context.Context) error {
 	state, err := r.p.Engine.Observe(context.WithoutCancel(ctx), r.p.Platform)
 	if err == nil {
 		for _, s := range r.prep.Rendered.Stacks {
-			r.sawImages(s, state)
+			r.sawImages(s, state, r.rev.Stacks[s.Name] == "applied")
 		}
 	}
 	err = errors.Join(err, r.p.endRevision(r.rev))
 	return errors.Join(err,
-		r.lockImages(ctx),
+		r.lockImages(ctx, state.Images),
 		r.unhold(),
 		r.p.writeApplied(r.prep.Desired, r.prep.Rendered, r.fresh),
 		r.journal("apply ends: "+r.rev.Result, ""))
@@ -122,23 +120,4 @@ func (r *run) allTakenBack() bool {
 		}
 	}
 	return true
-}
-
-// lockImages remembers what each reference meant.
-func (r *run) lockImages(ctx context.Context) error {
-	for _, s := range r.prep.Rendered.Stacks {
-		for _, svc := range s.Services {
-			if id, ok := r.rev.Images[svc.Image]; ok {
-				r.prep.Lock.Images[svc.Image] = stacks.ImageLock{ID: id}
-			}
-		}
-	}
-	if err := r.p.writeLock(r.prep.Lock); err != nil {
-		return err
-	}
-	// What runs, runs: a tag that cannot be kept or dropped fails no apply.
-	if err := r.keepImages(context.WithoutCancel(ctx)); err != nil {
-		r.ev(stacks.Event{Phase: "images", State: stacks.Warning, Message: err.Error()})
-	}
-	return nil
 }

@@ -32,6 +32,9 @@ func (p *Provisioner) Observe(ctx context.Context) (stacks.State, error) {
 	state.Reloaded, state.Stopped, state.Made = m.Reloaded, m.Stopped, m.Made
 	state.Written, state.Ran, state.Ended = m.Written, m.Ran, m.Ended
 	state.Held = m.holds(p.Now())
+	if state.Locked, err = p.lockedImages(); err != nil {
+		return state, err
+	}
 	state.Interrupted, err = p.interrupted()
 	return state, err
 }

@@ -21,6 +21,7 @@ type Provisioner struct {
 	Repairs    Repairs
 	Volumes    Volumes
 	Leases     Leases
+	Registries Registries
 	// WriteFile replaces a file atomically and durably.
 	WriteFile func(path string, data []byte, mode fs.FileMode) error
 	// MakeVolume makes a volume's directory with its owner ("uid:gid" or "").

@@ -59,10 +59,17 @@ func (r *run) keepResult(s stacks.RenderedStack) error {
 	return r.p.writeApplied(r.prep.Desired, r.prep.Rendered, func(stack string, _ bool) bool { return r.rev.Stacks[stack] != "" })
 }
 
-// sawImages notes what the references of a stack meant when it passed.
-func (r *run) sawImages(s stacks.RenderedStack, state stacks.State) {
+// sawImages notes what the references of a stack mean; of one that passed, what
+// runs counts, should a tag have moved meanwhile.
+func (r *run) sawImages(s stacks.RenderedStack, state stacks.State, passed bool) {
 	for _, svc := range s.Services {
-		if id, ok := state.Images[svc.Image]; ok {
+		id := state.Images[svc.Image]
+		if passed {
+			for _, c := range state.Of(s.Project, svc.Name) {
+				id = c.ImageID
+			}
+		}
+		if id != "" {
 			r.rev.Images[svc.Image] = id
 		}
 	}
@@ -150,7 +157,7 @@ func (p *Provisioner) Conclude(prep Prepared) error {
 		default:
 			rev.Stacks[s.Name] = "applied"
 		}
-		r.sawImages(s, prep.State)
+		r.sawImages(s, prep.State, rev.Stacks[s.Name] == "applied")
 	}
 	r.rev = rev
 	r.remembered()

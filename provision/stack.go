@@ -111,7 +111,7 @@ func (r *run) recognize(ctx context.Context, s stacks.RenderedStack, ids map[str
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.sawImages(s, state)
+	r.sawImages(s, state, true)
 	for service, list := range ids {
 		key := s.Name + "/" + service
 		r.memory.Made[key] = list

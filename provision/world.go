@@ -15,8 +15,9 @@ type Engine interface {
 	// carry the platform's labels or belong to a Compose project named
 	// <platform>-*; State.Live is left empty.
 	Observe(ctx context.Context, platform string) (stacks.State, error)
-	// Pull makes every reference present that is not. It builds nothing.
-	Pull(ctx context.Context, refs []string, ev stacks.Events) error
+	// Pull makes every image present that is not, as PullRequest says. It builds
+	// nothing.
+	Pull(ctx context.Context, wants []PullRequest, ev stacks.Events) error
 	// Up makes exactly the named services of a written Compose file run, and
 	// touches no other. It does not wait for health.
 	Up(ctx context.Context, req UpRequest, ev stacks.Events) error

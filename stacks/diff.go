@@ -168,7 +168,8 @@ func (d *differ) service(s RenderedStack, svc RenderedService, old, fresh map[st
 		if old != nil {
 			c.Causes = []string{"its container is gone"}
 		}
-		if ran := d.have.Ran[s.Name+"/"+svc.Name]; svc.Data && ran != "" && d.have.Images[svc.Image] != ran {
+		c.Causes = append(c.Causes, d.unlocked(svc)...)
+		if ran := d.have.Ran[s.Name+"/"+svc.Name]; svc.Data && ran != "" && d.imageFor(svc.Image) != ran {
 			c.Risk = RiskData // the data is there, and another image is about to meet it
 		}
 		return c
@@ -233,8 +234,8 @@ func (d *differ) recreateCauses(svc RenderedService, s RenderedStack, got []Cont
 		if g.Secrets() != svc.Secrets {
 			causes = append(causes, "its secrets changed")
 		}
-		if id, present := d.have.Images[svc.Image]; present && id != g.ImageID && g.Spec() == svc.Spec {
-			causes = append(causes, fmt.Sprintf("image %s is another one now", svc.Image))
+		if moved := d.movedImage(svc, g, old); moved != "" {
+			causes = append(causes, moved)
 		}
 		for _, n := range svc.Networks {
 			if !slices.Contains(g.Networks, n) {

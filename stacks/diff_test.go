@@ -56,7 +56,20 @@ func TestDiff(t *testing.T) {
 		{"what it reloads", func(r *Rendered, _ *State) { r.Stacks[0].Services[1].Reload = "r1" }, DiffOptions{},
 			"app/web: reload, risk none (what it reads again changed)\n"},
 		{"a tag that moved", func(_ *Rendered, s *State) { s.Images["web:1"] = "i9" }, DiffOptions{},
-			"app/web: recreate, risk restart (image web:1 is another one now)\n"},
+			"app/web: recreate, risk restart (image web:1 is another one now (i2 -> i9))\n"},
+		{"a tag that moved beside another change", func(r *Rendered, s *State) {
+			r.Stacks[0].Services[1].Spec, s.Images["web:1"] = "w2", "i9"
+			r.Stacks[0].Files[0].Content = []byte("services:\n  web:\n    image: web:1\n    environment: {A: changed, B: two}\n  db:\n    image: db:1\n")
+		}, DiffOptions{}, "app/web: recreate, risk restart (environment changed: A; image web:1 is another one now (i2 -> i9))\n"},
+		{"a container that is gone, and its tag moved", func(_ *Rendered, s *State) {
+			s.Containers, s.Images["web:1"] = s.Containers[:1], "i9"
+			s.Locked = map[string]ImageLock{"web:1": {ID: "i2"}}
+		}, DiffOptions{}, "app/web: create, risk none (its container is gone; image web:1 is another one now (i2 -> i9))\n"},
+		{"the locked image is not here, and data is", func(_ *Rendered, s *State) {
+			s.Containers, s.Ran = s.Containers[1:], map[string]string{"app/db": "i1"}
+			delete(s.Images, "db:1")
+			s.Locked = map[string]ImageLock{"db:1": {ID: "i1", Digest: "d1"}}
+		}, DiffOptions{}, "app/db: create, risk none (its container is gone)\n"},
 		{"stopped by hand", func(_ *Rendered, s *State) { s.Containers[1].State = "exited" }, DiffOptions{},
 			"app/web: start, risk none (it is exited)\n"},
 		{"stopped by croft stop", func(_ *Rendered, s *State) { s.Containers[1].State, s.Stopped = "exited", []string{"app"} }, DiffOptions{}, ""},

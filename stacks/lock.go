@@ -16,8 +16,9 @@ type VolumeLock struct {
 	Path  string `json:"path"` // absolute
 }
 
-// ImageLock is what a reference meant.
+// ImageLock is what a reference meant when it was last applied. With the digest
+// another machine can pull the same image, whatever the tag means by then.
 type ImageLock struct {
-	ID     string `json:"id"`               // sha256:... of the image's configuration
-	Digest string `json:"digest,omitempty"` // sha256:... of its manifest, if known
+	ID     string `json:"id"`               // sha256:... under which this machine's engine has it
+	Digest string `json:"digest,omitempty"` // sha256:... under which the registry has it, if it came from one
 }

@@ -85,6 +85,8 @@ type State struct {
 	Written map[string][]string `json:"written,omitempty"`
 	// Ran is the image a service last passed the gate with: "stack/service" -> ID.
 	Ran map[string]string `json:"ran,omitempty"`
+	// Locked is what references meant when they were last applied.
+	Locked map[string]ImageLock `json:"locked,omitempty"`
 	// Ended names services that passed the gate by ending with exit code 0.
 	Ended map[string]bool `json:"ended,omitempty"`
 	// Undelivered names secret files that ought to be on the tmpfs and are not.
@@ -117,18 +119,25 @@ func (s State) Token() string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// For narrows the images to the references of what would run, so that a pull of
-// something else does not make a plan stale.
+// For narrows the images to the references of what would run, as they are
+// written there, so that a pull of something else does not make a plan stale.
 func (s State) For(r Rendered) State {
-	images := map[string]string{}
+	images, locked := map[string]string{}, map[string]ImageLock{}
 	for _, stack := range r.Stacks {
 		for _, svc := range stack.Services {
-			if id, ok := s.Images[svc.Image]; ok {
+			id, ok := s.Images[svc.Image]
+			if !ok {
+				id, ok = s.Images[Reference(svc.Image)]
+			}
+			if ok {
 				images[svc.Image] = id
+			}
+			if was, ok := s.Locked[svc.Image]; ok {
+				locked[svc.Image] = was
 			}
 		}
 	}
-	s.Images = images
+	s.Images, s.Locked = images, locked
 	return s
 }
 

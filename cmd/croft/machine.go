@@ -52,7 +52,7 @@ func (a *app) connectTo(ctx context.Context, p *platform) (*machine, error) {
 	}
 	prov := a.offline(p)
 	prov.Engine, prov.Networks, prov.Containers = engine, engine, engine
-	prov.Repairs, prov.Volumes = engine, host.Aside{}
+	prov.Repairs, prov.Volumes, prov.Registries = engine, host.Aside{}, engine
 	return &machine{platform: p, app: a, engine: engine, prov: prov}, nil
 }
 

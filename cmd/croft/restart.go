@@ -23,10 +23,10 @@ croft.yaml along: that is what apply does.`,
 	}
 }
 
-// actedView is what start, stop, restart and pull say: on what they acted.
+// actedView is what start, stop and restart say: on what they acted.
 type actedView struct {
 	Schema string   `json:"schema"`
-	Done   string   `json:"done"` // restarted, stopped, started, pulled
+	Done   string   `json:"done"` // restarted, stopped, started
 	On     []string `json:"on"`
 }
 

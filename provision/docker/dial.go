@@ -13,10 +13,12 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/containerd/platforms"
 	"github.com/docker/cli/cli/command"
 	"github.com/docker/cli/cli/config"
 	"github.com/docker/cli/cli/flags"
 	"github.com/moby/moby/client"
+	ocispec "github.com/opencontainers/image-spec/specs-go/v1"
 	"github.com/sirupsen/logrus"
 
 	"github.com/croft-sh/croft/provision"
@@ -28,15 +30,19 @@ const dialTimeout = 15 * time.Second
 // Engine is a container engine that answers.
 type Engine struct {
 	api     client.APIClient
-	cli     command.Cli   // what the Compose SDK works with; same connection as api
-	version string        // of the engine, when it was dialled
-	starts  chan struct{} // one place for each start of ours under way
+	cli     command.Cli // what the Compose SDK works with; same connection as api
+	version string      // of the engine, when it was dialled
+	machine ocispec.Platform
+	// patience is for registries.
+	patience patience
+	starts   chan struct{} // one place for each start of ours under way
 }
 
 var (
 	_ provision.Engine     = (*Engine)(nil)
 	_ provision.Networks   = (*Engine)(nil)
 	_ provision.Containers = (*Engine)(nil)
+	_ provision.Registries = (*Engine)(nil)
 )
 
 // Dial connects to the engine that the docker command would use: DOCKER_HOST,
@@ -82,7 +88,8 @@ func connect(ctx context.Context, api client.APIClient) (*Engine, error) {
 	if err != nil {
 		return nil, failed("prepare the Compose SDK", err)
 	}
-	return &Engine{api: api, cli: cli, version: v.Version, starts: make(chan struct{}, startsAtOnce)}, nil
+	return &Engine{api: api, cli: cli, version: v.Version, patience: defaultPatience(), starts: make(chan struct{}, startsAtOnce),
+		machine: platforms.Normalize(ocispec.Platform{OS: v.Os, Architecture: v.Arch})}, nil
 }
 
 // closeQuietly closes a client that never answered; only a real failure is worth telling.

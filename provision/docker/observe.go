@@ -147,7 +147,7 @@ func imagesOf(all []image.Summary) map[string]string {
 		for _, refs := range [][]string{im.RepoTags, im.RepoDigests} {
 			for _, ref := range refs {
 				if !strings.Contains(ref, "<none>") { // how older engines write an untagged image
-					out[Reference(ref)] = im.ID
+					out[stacks.Reference(ref)] = im.ID
 				}
 			}
 		}

@@ -13,6 +13,8 @@ import (
 	"testing"
 
 	"github.com/moby/moby/client"
+
+	"github.com/croft-sh/croft/stacks"
 )
 
 // fakeAPI answers calls of the Engine API by their path without the version.
@@ -132,7 +134,7 @@ func TestObserve(t *testing.T) {
 	}
 	for _, ref := range []string{"traefik:v3.7.9", "docker.io/library/traefik:v3.7.9", "registry.example.com/x:2",
 		"traefik:v3.7.9@sha256:" + strings.Repeat("a", 64)} {
-		if s.Images[Reference(ref)] != "sha256:1" {
+		if s.Images[stacks.Reference(ref)] != "sha256:1" {
 			t.Errorf("%s is not found in %v", ref, s.Images)
 		}
 	}
@@ -206,11 +208,11 @@ func TestReference(t *testing.T) {
 		"":                                       "",
 		"sha256:1":                               "sha256:1",
 	} {
-		got := Reference(in)
+		got := stacks.Reference(in)
 		if got != want {
 			t.Errorf("%q gives %q, want %q", in, got, want)
 		}
-		if again := Reference(got); again != got {
+		if again := stacks.Reference(got); again != got {
 			t.Errorf("%q gives %q, which gives %q", in, got, again)
 		}
 	}

@@ -1,6 +1,7 @@
 package docker
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -8,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/croft-sh/croft/provision"
 	"github.com/croft-sh/croft/stacks"
 )
 
@@ -46,10 +48,19 @@ func registryOfTest(t *testing.T) *fakeAPI {
 	}}
 }
 
+// wanted asks for references that are not locked.
+func wanted(refs ...string) []provision.PullRequest {
+	out := make([]provision.PullRequest, len(refs))
+	for i, ref := range refs {
+		out[i].Reference = ref
+	}
+	return out
+}
+
 func TestPullContactsNothingForWhatIsThere(t *testing.T) {
 	f := registryOfTest(t)
 	e := engineAt(t, f)
-	if err := e.Pull(t.Context(), []string{"here:1", "docker.io/library/here:1"}, nil); err != nil {
+	if err := e.Pull(t.Context(), wanted("here:1", "docker.io/library/here:1"), nil); err != nil {
 		t.Fatal(err)
 	}
 	if len(f.calls) != 1 || f.calls[0] != "GET /images/json" {
@@ -65,7 +76,7 @@ func TestPullTellsProgressNotTooOften(t *testing.T) {
 	e := engineAt(t, registryOfTest(t))
 	var events []stacks.Event
 	var mu sync.Mutex
-	err := e.Pull(t.Context(), []string{"new:1", "new:1"}, func(ev stacks.Event) {
+	err := e.Pull(t.Context(), wanted("new:1", "new:1"), func(ev stacks.Event) {
 		mu.Lock()
 		defer mu.Unlock()
 		events = append(events, ev)
@@ -87,8 +98,8 @@ func TestPullTellsProgressNotTooOften(t *testing.T) {
 
 func TestPullNamesEveryImageThatFails(t *testing.T) {
 	e := engineAt(t, registryOfTest(t))
-	err := e.Pull(t.Context(), []string{"a/unknown:1", "b/breaks:2", "here:1",
-		"sha256:" + strings.Repeat("d", 64)}, nil)
+	err := e.Pull(t.Context(), wanted("a/unknown:1", "b/breaks:2", "here:1",
+		"sha256:"+strings.Repeat("d", 64)), nil)
 	if err == nil {
 		t.Fatal("no error")
 	}
@@ -106,7 +117,7 @@ func TestPullGivesUpOnARegistryThatIsDown(t *testing.T) {
 	for i := range 40 {
 		refs = append(refs, fmt.Sprintf("down.example/x%d:1", i))
 	}
-	err := e.Pull(t.Context(), refs, nil)
+	err := e.Pull(t.Context(), wanted(refs...), nil)
 	if err == nil || !strings.Contains(err.Error(), "no such host") {
 		t.Fatalf("got %v", err)
 	}
@@ -124,7 +135,7 @@ func TestPullGivesUpOnARegistryThatIsDown(t *testing.T) {
 func TestPullAdvice(t *testing.T) {
 	for said, want := range map[string]string{
 		"dial tcp: lookup registry-1.docker.io: no such host": "not reachable",
-		"manifest unknown":                              "does not know this tag",
+		"manifest unknown":                              "does not know this image",
 		"toomanyrequests: You have reached":             "limits pulls",
 		"pull access denied for x, repository does not": "private",
 		"no matching manifest for linux/arm64":          "architecture",
@@ -132,7 +143,7 @@ func TestPullAdvice(t *testing.T) {
 		"write: no space left on device":                "disk is full",
 		"something else":                                "",
 	} {
-		got := pullAdvice("x:1", said)
+		got := pullAdvice("x:1", errors.New(said))
 		if want == "" && got != "" || !strings.Contains(got, want) {
 			t.Errorf("%q gives %q", said, got)
 		}

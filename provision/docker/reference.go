@@ -1,28 +1,13 @@
 package docker
 
 import (
-	"strings"
+	"net"
+	"net/netip"
+	"slices"
 
 	"github.com/distribution/reference"
+	"github.com/moby/moby/api/types/system"
 )
-
-// Reference gives an image reference the one form under which State.Images
-// keeps it: the familiar one, with a tag or a digest. An image ID stays as it
-// is, and so does what is no reference. A tag beside a digest is dropped, as
-// the engine does: the digest alone decides.
-func Reference(s string) string {
-	if isImageID(s) {
-		return s
-	}
-	named, err := reference.ParseNormalizedNamed(s)
-	if err != nil {
-		return s
-	}
-	if d, ok := named.(reference.Digested); ok {
-		return reference.FamiliarName(named) + "@" + d.Digest().String()
-	}
-	return reference.FamiliarString(reference.TagNameOnly(named))
-}
 
 // registryOf names the registry that a reference is pulled from.
 func registryOf(ref string) string {
@@ -33,8 +18,38 @@ func registryOf(ref string) string {
 	return reference.Domain(named)
 }
 
-// isImageID tells "sha256:<64 hex>" from a repository named sha256.
-func isImageID(s string) bool {
-	hex, ok := strings.CutPrefix(s, "sha256:")
-	return ok && len(hex) == 64 && strings.Trim(hex, "0123456789abcdef") == ""
+// pinned tells whether a reference names one exact image.
+func pinned(ref string) bool {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return false
+	}
+	_, ok := named.(reference.Digested)
+	return ok
+}
+
+// full gives a reference with its registry, and a tag where it has neither tag
+// nor digest.
+func full(ref string) string {
+	named, err := reference.ParseNormalizedNamed(ref)
+	if err != nil {
+		return ref
+	}
+	return reference.TagNameOnly(named).String()
+}
+
+// insecure tells whether the engine speaks to a registry without encryption.
+func insecure(in system.Info, host string) bool {
+	if in.RegistryConfig == nil {
+		return false
+	}
+	if index := in.RegistryConfig.IndexConfigs[host]; index != nil {
+		return !index.Secure
+	}
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	addr, err := netip.ParseAddr(name)
+	return name == "localhost" || err == nil && slices.ContainsFunc(in.RegistryConfig.InsecureRegistryCIDRs, func(p netip.Prefix) bool { return p.Contains(addr) })
 }

@@ -2,7 +2,6 @@ package enginetest
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -53,26 +52,6 @@ func belongs(platform, project string, labels map[string]string) bool {
 		return p == platform
 	}
 	return strings.HasPrefix(project, platform+"-")
-}
-
-// Pull makes references present, but for those the registry does not have.
-func (f *Fake) Pull(ctx context.Context, refs []string, ev stacks.Events) error {
-	var errs []error
-	for _, ref := range refs {
-		f.mu.Lock()
-		_, present := f.images[normal(ref)]
-		err := f.called(ctx, "pull", ref)
-		if err == nil && !present && f.unknown[normal(ref)] {
-			err = fmt.Errorf("pull image %s: manifest unknown", ref)
-		}
-		f.mu.Unlock()
-		if err == nil && !present {
-			f.AddImage(ref)
-			emit(ev, stacks.Event{Phase: "pull", State: stacks.Done, Message: ref})
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
 }
 
 // Remove removes containers; volumes stay.

@@ -43,6 +43,7 @@ func RunEngine(t *testing.T, subject func(t *testing.T) Subject) {
 		"remove takes containers and leaves volumes":   removeKeepsVolumes,
 		"pull contacts nothing for what is there":      pullPresent,
 		"pull names the image that fails":              pullUnknown,
+		"pull takes the locked image that lies here":   pullLocked,
 		"a container of another platform is not shown": otherPlatform,
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -371,7 +372,7 @@ func removeKeepsVolumes(t *testing.T, s *scene) {
 
 func pullPresent(t *testing.T, s *scene) {
 	before := s.observe(t).Images[s.Image]
-	if err := s.Engine.Pull(s.ctx, []string{s.Image, s.Image}, nil); err != nil {
+	if err := s.Engine.Pull(s.ctx, []provision.PullRequest{{Reference: s.Image}, {Reference: s.Image}}, nil); err != nil {
 		t.Fatal(err)
 	}
 	if s.observe(t).Images[s.Image] != before {
@@ -380,9 +381,22 @@ func pullPresent(t *testing.T, s *scene) {
 }
 
 func pullUnknown(t *testing.T, s *scene) {
-	err := s.Engine.Pull(s.ctx, []string{s.Image, s.Unknown}, nil)
+	err := s.Engine.Pull(s.ctx, []provision.PullRequest{{Reference: s.Image}, {Reference: s.Unknown}}, nil)
 	if err == nil || !strings.Contains(err.Error(), s.Unknown) {
 		t.Errorf("got %v", err)
+	}
+}
+
+func pullLocked(t *testing.T, s *scene) {
+	id := s.observe(t).Images[s.Image]
+	gone := s.Platform + "/gone:1"
+	want := provision.PullRequest{Reference: gone, Locked: stacks.ImageLock{ID: id, Digest: "sha256:" + strings.Repeat("a", 64)}}
+	t.Cleanup(func() { _ = s.Engine.Untag(context.WithoutCancel(s.ctx), gone) }) // not there where this failed
+	if err := s.Engine.Pull(s.ctx, []provision.PullRequest{want}, nil); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.observe(t).Images[gone]; got != id {
+		t.Errorf("%s is %q, not the locked %q", gone, got, id)
 	}
 }
 

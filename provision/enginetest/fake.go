@@ -53,6 +53,7 @@ type Fake struct {
 	failures   map[string]error
 	behaviours map[string]Behaviour
 	unknown    map[string]bool // references that no registry has
+	served     registry
 	containers map[string]*box
 	networks   map[string]stacks.Network
 	internal   map[string]bool
@@ -78,7 +79,7 @@ func New() *Fake {
 	return &Fake{
 		failures: map[string]error{}, behaviours: map[string]Behaviour{}, unknown: map[string]bool{},
 		containers: map[string]*box{}, networks: map[string]stacks.Network{}, internal: map[string]bool{},
-		volumes: map[string]stacks.Volume{}, images: map[string]string{},
+		volumes: map[string]stacks.Volume{}, images: map[string]string{}, served: registry{},
 	}
 }
 
@@ -148,30 +149,6 @@ func (f *Fake) Behave(of string, b Behaviour) {
 	if strings.Contains(of, ":") {
 		f.behaviours[normal(of)] = b
 	}
-}
-
-// AddImage makes an image present, or moves its tag to a new image, and gives
-// the image's ID.
-func (f *Fake) AddImage(ref string) string {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	id := "sha256:" + f.id(ref)
-	f.images[normal(ref)] = id
-	return id
-}
-
-// RemoveImage makes a reference absent.
-func (f *Fake) RemoveImage(ref string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	delete(f.images, normal(ref))
-}
-
-// Unknown makes the registry not have a reference.
-func (f *Fake) Unknown(ref string) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	f.unknown[normal(ref)] = true
 }
 
 // AddContainer puts a container there that Up did not make, and gives its ID.
