@@ -38,7 +38,7 @@ func (e *Engine) Check(ctx context.Context, wants []provision.PullRequest, ev st
 	if len(steps) == 0 {
 		return nil, nil
 	}
-	emitter(ev)(stacks.Event{Phase: "pull", State: stacks.Working, Message: fmt.Sprintf("asking for %d images", len(steps))})
+	emitter(ev)(stacks.Event{Phase: "pull", State: stacks.Working, Message: "asking the registries first"})
 	c := &checker{engine: e, found: make([]found, len(steps)), errs: make([]error, len(steps)), down: map[string]bool{}}
 	var g errgroup.Group
 	g.SetLimit(asksAtOnce)
@@ -168,7 +168,7 @@ func (c *checker) blocked(steps []step) []stacks.Blocked {
 		if err == nil || errors.Is(err, errOther) {
 			continue
 		}
-		why := oneLine(err.Error())
+		why := reason(err)
 		if unreachable(why) {
 			if told[registry] {
 				continue

@@ -148,6 +148,7 @@ func subnet() string { return fmt.Sprintf("10.213.%d.0/24", counter.Add(1)) }
 
 func TestEngineContract(t *testing.T) {
 	e := dial(t)
+	e.patience.pause = 10 * time.Millisecond // before a registry that is not there is asked again
 	enginetest.RunEngine(t, func(t *testing.T) enginetest.Subject {
 		return enginetest.Subject{
 			Engine: e, Platform: platform(t, e), Image: testImage(t, e, "1"),

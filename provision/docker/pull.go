@@ -81,7 +81,7 @@ func (p *puller) take(ctx context.Context, s step) {
 }
 
 func (p *puller) fail(ref string, err error) {
-	p.emit(stacks.Event{Phase: "pull", State: stacks.Failed, Message: ref + ": " + oneLine(err.Error())})
+	p.emit(stacks.Event{Phase: "pull", State: stacks.Failed, Message: ref + ": " + reason(err)})
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.down[registryOf(ref)] = p.down[registryOf(ref)] || unreachable(err.Error())
@@ -96,7 +96,7 @@ func (p *puller) pull(ctx context.Context, s step) error {
 	}
 	told := func(err error, next time.Duration) {
 		p.emit(stacks.Event{Phase: "pull", State: stacks.Warning,
-			Message: fmt.Sprintf("%s: %s; once more in %s", ref, oneLine(err.Error()), next.Round(100*time.Millisecond))})
+			Message: fmt.Sprintf("%s: %s; once more in %s", ref, reason(err), next.Round(100*time.Millisecond))})
 	}
 	e := p.engine
 	err := e.patience.again(ctx, e.patience.tries, told, func() error { return e.pullOnce(ctx, s, p.emit) })

@@ -38,6 +38,12 @@ func (e *foreignError) Error() string {
 	return fmt.Sprintf("no matching manifest for this machine: it is %s, the image is for %s", e.here, e.has)
 }
 
+// reason is an error as people are told it, without what the client puts before
+// each answer of the engine.
+func reason(err error) string {
+	return strings.TrimPrefix(oneLine(err.Error()), "Error response from daemon: ")
+}
+
 // pullError says what failed, on which image, and what to do about it.
 func pullError(ref string, err error) *Error {
 	return &Error{Doing: "pull image " + ref, Err: err, Advice: pullAdvice(ref, err)}
@@ -99,6 +105,8 @@ func pullAdvice(ref string, err error) string {
 		return "the repository does not exist or is private: check the name, or docker login " + registry
 	case says(text, "manifest unknown", "manifest for", "name unknown", "repository name not known"):
 		return "the registry does not know this image: check its name and version in the stack"
+	case passing(text):
+		return "the registry " + registry + " is out of order: run it again later, or bring the image in with docker load"
 	case stacks.IsImageID(ref):
 		return "build it again, or restore the image the revision was made with"
 	}

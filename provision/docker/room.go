@@ -12,7 +12,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/containerd/containerd/v2/core/images"
+	mediatypes "github.com/containerd/containerd/v2/core/images"
 	"github.com/containerd/containerd/v2/core/remotes"
 	"github.com/containerd/containerd/v2/core/remotes/docker"
 	"github.com/containerd/platforms"
@@ -57,15 +57,15 @@ func (e *Engine) room(ctx context.Context, all []found) ([]stacks.Blocked, error
 	if free/plenty >= int64(len(all)) {
 		return nil, nil
 	}
-	bytes, known := e.bytes(ctx, all, res.Info)
+	bytes := e.bytes(ctx, all, res.Info)
 	if ctx.Err() != nil {
 		return nil, fmt.Errorf("ask registries: %w", ctx.Err())
 	}
 	if need := bytes * unpacked; need > free {
 		return []stacks.Blocked{{
 			Subject: "disk",
-			Why: fmt.Sprintf("%d images of %s to download need about %s below %s, where %s are free",
-				known, units.BytesSize(float64(bytes)), units.BytesSize(float64(need)), dir, units.BytesSize(float64(free))),
+			Why: fmt.Sprintf("%s of images to download need about %s below %s, where %s are free",
+				units.BytesSize(float64(bytes)), units.BytesSize(float64(need)), dir, units.BytesSize(float64(free))),
 			Hint: "make room: croft clean and docker system df show what can go; nothing was touched",
 		}}, nil
 	}
@@ -86,9 +86,8 @@ func imageDir(in system.Info) string {
 	return in.DockerRootDir
 }
 
-// bytes sums up the layers to download, one that several images share once. known
-// is how many images told.
-func (e *Engine) bytes(ctx context.Context, all []found, in system.Info) (sum int64, known int) {
+// bytes sums up the layers to download, one that several images share once.
+func (e *Engine) bytes(ctx context.Context, all []found, in system.Info) (sum int64) {
 	var mu sync.Mutex
 	layers := map[string]int64{}
 	var g errgroup.Group
@@ -103,7 +102,6 @@ func (e *Engine) bytes(ctx context.Context, all []found, in system.Info) (sum in
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			known++
 			for _, l := range of {
 				layers[l.Digest.String()] = max(l.Size, 0)
 			}
@@ -114,7 +112,7 @@ func (e *Engine) bytes(ctx context.Context, all []found, in system.Info) (sum in
 	for _, size := range layers {
 		sum += size
 	}
-	return sum, known
+	return sum
 }
 
 // layersOf reads an image's manifest. The engine has no call for that.
@@ -124,7 +122,7 @@ func (e *Engine) layersOf(ctx context.Context, f found, in system.Info) ([]ocisp
 		return nil, err
 	}
 	desc := f.desc
-	if images.IsIndexType(desc.MediaType) {
+	if mediatypes.IsIndexType(desc.MediaType) {
 		var index ocispec.Index
 		if err := read(ctx, fetcher, desc, &index); err != nil {
 			return nil, err
