@@ -15,10 +15,10 @@ import (
 func newPull(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use: "pull [STACK]...", Short: "Fetch what the images' tags mean now",
-		Long: `pull asks the registries what the images of the named stacks, or of all, are now,
-and fetches what is not here. What runs is not touched: where a tag has another
-image now, the next croft plan names it, and only an apply carries it out and
-locks it. A later apply need not wait for what was pulled.
+		Long: `pull asks the registries what the images of the named stacks, or of all, are
+now, and fetches what is not here. What runs is not touched: where a tag has
+another image now, the next croft plan names it, and only an apply carries it
+out and locks it. A later apply need not wait for what was pulled.
 
 An apply by itself never takes another image than the locked one. Images that
 were built or loaded on this machine are left as they are.`,

@@ -53,7 +53,7 @@ func (e *Engine) room(ctx context.Context, all []found) ([]stacks.Blocked, error
 	if err := unix.Statfs(dir, &fs); err != nil {
 		return nil, nil // the engine sees another file system, as in a container
 	}
-	free := int64(fs.Bavail) * fs.Bsize
+	free := int64(fs.Bavail) * int64(fs.Bsize)
 	if free/plenty >= int64(len(all)) {
 		return nil, nil
 	}

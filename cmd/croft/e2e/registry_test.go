@@ -192,6 +192,9 @@ func TestARegistryThatFailsTouchesNothing(t *testing.T) {
 	p := newPlatform(t, "regs", map[string]string{"stacks/app/compose.yaml": app(one, "")})
 	t.Cleanup(func() { s.drop("croft-keep/" + p.name + ":") })
 	p.writeConfig(t, "app")
+	if r := p.must(t, "pull", "app"); !strings.Contains(r.stdout, "present "+one) { // before there is any state
+		t.Errorf("%s", r)
+	}
 	p.must(t, "apply", "-y", "--wait-timeout", "1m")
 	container, _ := p.runs(t)
 
