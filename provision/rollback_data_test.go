@@ -488,7 +488,7 @@ func TestTagsMoveAfterTheWordAboutIt(t *testing.T) {
 		t.Errorf("something was touched: %+v", got)
 	}
 	b.engine.Fail("Tag "+then+" db:1", nil)
-	if got := b.planned(); !strings.Contains(got, "db/db: recreate, risk data (image db:1 is another one now)") {
+	if got := b.planned(); !strings.Contains(got, "db/db: recreate, risk data (image db:1 is another one now ") {
 		t.Errorf("the next plan:\n%s", got)
 	}
 	b.mustBack()

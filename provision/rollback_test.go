@@ -347,9 +347,9 @@ func TestReferencesMeanWhatTheyMeant(t *testing.T) {
 		}
 	})
 	t.Run("gone", func(t *testing.T) {
-		b, _, now := moved(t)
+		b, then, _ := moved(t)
 		for ref, id := range b.observe().Images {
-			if id != now && strings.Contains(ref, "croft-keep/") {
+			if id == then {
 				b.engine.RemoveImage(ref)
 			}
 		}
@@ -368,8 +368,25 @@ func TestReferencesMeanWhatTheyMeant(t *testing.T) {
 			t.Errorf("%v\n%s", err, back.Plan)
 		}
 	})
+	t.Run("is pulled again by its digest", func(t *testing.T) {
+		b := backBench(t)
+		b.mustBack()
+		then := b.engine.Container("home-side", "side").ImageID
+		b.side("side:2", "")
+		b.mustBack()
+		for ref, id := range b.observe().Images {
+			if id == then {
+				b.engine.RemoveImage(ref)
+			}
+		}
+		b.mustRollback(provision.RollbackOptions{})
+		if got := b.engine.Container("home-side", "side").ImageID; got != then {
+			t.Errorf("%s runs, want %s", got, then)
+		}
+	})
 	t.Run("has to be pulled and is another one", func(t *testing.T) {
 		b := backBench(t)
+		b.engine.AddImage("side:1") // made here: no digest is known of it
 		b.mustBack()
 		b.side("side:2", "")
 		b.mustBack()
