@@ -53,7 +53,7 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 	}
 	state = state.For(prep.Rendered)
 	maps.Copy(state.Images, prep.meanings)
-	if state.Undelivered, err = undelivered(prep.Rendered); err != nil {
+	if err := p.lookAt(prep.Rendered, &state); err != nil {
 		return Revision{}, err
 	}
 	if state.Token() != prep.State.Token() {
@@ -157,6 +157,9 @@ func (r *run) prepare(ctx context.Context) error {
 	if err := r.journal("apply begins", ""); err != nil {
 		return err
 	}
+	if err := r.tags(ctx); err != nil {
+		return err
+	}
 	if err := p.Engine.Pull(ctx, r.wants(), r.ev); err != nil {
 		return err
 	}
@@ -195,8 +198,12 @@ func (r *run) volumes() error {
 
 // networks makes the shared ones and joins hubs that keep running.
 func (r *run) networks(ctx context.Context) error {
+	gone, err := r.mendedNetworks(ctx)
+	if err != nil {
+		return err
+	}
 	for _, n := range r.prep.Rendered.Networks {
-		if _, exists := r.prep.State.Network(n.Name); exists {
+		if _, exists := r.prep.State.Network(n.Name); exists && !gone[n.Name] {
 			continue
 		}
 		r.ev(stacks.Event{Phase: "networks", State: stacks.Working, Message: n.Name})
@@ -208,7 +215,7 @@ func (r *run) networks(ctx context.Context) error {
 		for _, h := range n.Hubs {
 			s, _ := r.prep.Rendered.Stack(h.Stack)
 			for _, c := range r.prep.State.Of(s.Project, h.Service) {
-				if !c.Running() || slices.Contains(c.Networks, n.Name) {
+				if !c.Running() || slices.Contains(c.Networks, n.Name) && !gone[n.Name] {
 					continue
 				}
 				if err := r.p.Networks.Connect(ctx, n.Name, c.ID, h.Aliases); err != nil {

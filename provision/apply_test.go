@@ -46,6 +46,16 @@ func (k *keeper) Fingerprints(keys []string) (map[string]string, error) {
 	return out, nil
 }
 
+func (k *keeper) Undelivered(grants []stacks.Grant) (map[string]stacks.Undelivered, error) {
+	out := map[string]stacks.Undelivered{}
+	for _, g := range grants {
+		if _, err := os.Lstat(g.Path); err != nil {
+			out[g.Path] = stacks.SecretGone
+		}
+	}
+	return out, nil
+}
+
 func (k *keeper) Deliver(grants []stacks.Grant) error {
 	k.delivered = grants
 	for _, g := range grants {

@@ -270,7 +270,7 @@ func (c *cleaner) images(bytes map[string]int64) []Reclaimable {
 	for _, container := range c.state.Containers {
 		wanted[container.ImageID] = true
 	}
-	ours := keepRepository + c.p.Platform + ":"
+	ours := stacks.KeepRepository + c.p.Platform + ":"
 	for ref, id := range c.state.Images {
 		if !strings.HasPrefix(ref, ours) {
 			wanted[id] = true // somebody else holds it: letting go of it frees nothing

@@ -50,7 +50,7 @@ func (p *Provisioner) dropKept(ctx context.Context, state stacks.State) error {
 		return nil
 	}
 	for tag := range state.Images {
-		if !strings.HasPrefix(tag, keepRepository+p.Platform+":") {
+		if !strings.HasPrefix(tag, stacks.KeepRepository+p.Platform+":") {
 			continue
 		}
 		if err := p.Repairs.Untag(ctx, tag); err != nil {
@@ -85,6 +85,7 @@ func (p *Provisioner) forget() error {
 		return err
 	}
 	m.Reloaded, m.Stopped, m.Made, m.Ended = map[string]string{}, nil, map[string][]string{}, map[string]bool{}
+	m.Networks = map[string]string{}
 	if err := p.writeMemory(m); err != nil {
 		return err
 	}

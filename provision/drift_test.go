@@ -37,11 +37,34 @@ func TestDrift(t *testing.T) {
 				_ = b.engine.Disconnect(context.Background(), "home-api-postgres", c)
 			}
 			_ = b.engine.RemoveNetwork(context.Background(), "home-api-postgres")
-		}, "network home-api-postgres: create (not there yet)"},
+		}, "network home-api-postgres: create (it is gone)"},
 		{"volume made elsewhere", func(b *bench, _ string) {
 			b.engine.AddVolume(stacks.Volume{Name: "home-db_data", Options: map[string]string{"device": "/elsewhere"}})
 		}, "blocked volume home-db_data: it exists and lies at /elsewhere"},
-		{"a second container", func(b *bench, id string) { b.another(id) }, "2 containers instead of 1"},
+		{"a second container", func(b *bench, id string) { b.another(id) }, "db/db: remove, risk none (container home-db-db-2 beside it is not croft's)"},
+		{"shared network made again by hand", func(b *bench, id string) {
+			for _, c := range []string{id, b.engine.Container("home-api", "api").ID} {
+				_ = b.engine.Disconnect(context.Background(), "home-api-postgres", c)
+			}
+			b.engine.AddNetwork(stacks.Network{Name: "home-api-postgres", Subnet: "10.9.0.0/24"})
+			_ = b.engine.Connect(context.Background(), "home-api-postgres", id, nil)
+		}, "network home-api-postgres: recreate (it was made again by hand; it exists with subnet 10.9.0.0/24"},
+		{"on a foreign network", func(b *bench, id string) {
+			b.engine.AddNetwork(stacks.Network{Name: "foreign", Labels: map[string]string{"x": "y"}})
+			_ = b.engine.Connect(context.Background(), "foreign", id, nil)
+		}, "network foreign: disconnect (db/db is on it and does not ask for it)"},
+		{"lock lost", func(b *bench, _ string) { _ = os.Remove(filepath.Join(b.p.StateDir, "lock.json")) }, "files [lock.json]"},
+		{"memory lost", func(b *bench, _ string) { _ = os.Remove(filepath.Join(b.p.StateDir, "memory.json")) }, "memory.json"},
+		{"a link in place of a file", func(b *bench, _ string) {
+			path := filepath.Join(b.p.StateDir, "live/side/compose.yaml")
+			_ = os.Rename(path, path+".kept")
+			_ = os.Symlink(path+".kept", path)
+		}, "files [side/compose.yaml]"},
+		{"a directory in place of a file", func(b *bench, _ string) {
+			path := filepath.Join(b.p.StateDir, "live/db/settings/a.conf")
+			_ = os.Remove(path)
+			_ = os.Mkdir(path, 0o755)
+		}, "db/db: reload, risk none (file settings/a.conf is missing on disk)"},
 		{"a strange container in the project", func(b *bench, _ string) {
 			b.engine.AddContainer(stacks.Container{Name: "home-db-extra-1", Project: "home-db", Stack: "db", Service: "extra", State: "running"})
 		}, "warnings [db/extra runs and is no longer wanted"},
@@ -55,6 +78,16 @@ func TestDrift(t *testing.T) {
 			got := fmt.Sprintf("%sfiles %v warnings %v", plan, plan.Files, plan.Warnings)
 			if !strings.Contains(got, tt.want) {
 				t.Errorf("got:\n%s\nwant in it:\n%s", got, tt.want)
+			}
+			if len(plan.Drift) == 0 {
+				t.Error("it is not told as drift")
+			}
+			if len(plan.Blocked) > 0 {
+				return
+			}
+			b.mustApply()
+			if after := b.plan(provision.PlanOptions{}).Plan; !after.Empty() {
+				t.Errorf("the apply left:\n%sfiles %v", after, after.Files)
 			}
 		})
 	}

@@ -30,6 +30,21 @@ func (e *StaleError) Error() string { return "the machine changed since this pla
 // Hint says how to go on.
 func (e *StaleError) Hint() string { return "croft plan shows what is to be done now" }
 
+// DamagedError is a file of the state directory that cannot be read.
+type DamagedError struct {
+	Path string
+	Err  error
+}
+
+func (e *DamagedError) Error() string { return fmt.Sprintf("%s is damaged: %v", e.Path, e.Err) }
+func (e *DamagedError) Unwrap() error { return e.Err }
+
+// Hint says how to go on.
+func (e *DamagedError) Hint() string {
+	return "put it back from a backup of the state directory, or move it away: croft apply then writes it from what runs, " +
+		"and forgets what was stopped, held or begun"
+}
+
 // FailedError is a service that did not come up.
 type FailedError struct {
 	Stack, Service string

@@ -80,6 +80,7 @@ func (r *run) keep(ctx context.Context) error {
 	err = errors.Join(err, r.p.endRevision(r.rev))
 	return errors.Join(err,
 		r.lockImages(ctx, state.Images),
+		r.recollect(ctx),
 		r.unhold(),
 		r.p.writeApplied(r.prep.Desired, r.prep.Rendered, r.fresh),
 		r.journal("apply ends: "+r.rev.Result, ""))

@@ -2,12 +2,9 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"net/netip"
-	"os"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -29,11 +26,11 @@ func (p *Provisioner) Observe(ctx context.Context) (stacks.State, error) {
 	if err != nil {
 		return stacks.State{}, err
 	}
-	state.Reloaded, state.Stopped, state.Made = m.Reloaded, m.Stopped, m.Made
-	state.Written, state.Ran, state.Ended = m.Written, m.Ran, m.Ended
-	state.Held = m.holds(p.Now())
 	if state.Locked, err = p.lockedImages(); err != nil {
 		return state, err
+	}
+	if err := p.remembered(&state, m); err != nil {
+		return stacks.State{}, err
 	}
 	state.Interrupted, err = p.interrupted()
 	return state, err
@@ -46,6 +43,12 @@ func (p *Provisioner) Render(d stacks.Desired) (stacks.Rendered, stacks.Lock, er
 	if err != nil {
 		return stacks.Rendered{}, lock, err
 	}
+	return p.render(d, lock)
+}
+
+// render is Render with a lock of which nothing need be written yet.
+func (p *Provisioner) render(d stacks.Desired, lock stacks.Lock) (stacks.Rendered, stacks.Lock, error) {
+	var err error
 	var host []netip.Prefix
 	if p.Routes != nil {
 		if host, err = p.Routes(); err != nil {
@@ -93,7 +96,7 @@ func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions)
 		state    stacks.State
 		both     errgroup.Group
 	)
-	both.Go(func() (err error) { rendered, lock, err = p.Render(d); return })
+	both.Go(func() (err error) { rendered, lock, err = p.renderAdopting(ctx, d); return })
 	both.Go(func() (err error) { state, err = p.Observe(ctx); return })
 	if err := both.Wait(); err != nil {
 		return Prepared{}, err
@@ -104,7 +107,7 @@ func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions)
 	}
 	state = state.For(rendered)
 	maps.Copy(state.Images, meanings)
-	if state.Undelivered, err = undelivered(rendered); err != nil {
+	if err := p.lookAt(rendered, &state); err != nil {
 		return Prepared{}, err
 	}
 	for _, name := range o.Stacks {
@@ -113,28 +116,9 @@ func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions)
 		}
 	}
 	plan := stacks.Diff(rendered, state, stacks.DiffOptions{Stacks: o.scope(d), RemoveOrphans: o.RemoveOrphans})
-	plan.Blocked = append(plan.Blocked, p.portsTaken(rendered, plan)...)
+	plan.Blocked = append(plan.Blocked, p.portsTaken(rendered, plan, state)...)
 	plan.Warnings = append(plan.Warnings, p.leaseWarnings(plan)...)
 	return Prepared{Plan: plan, Desired: d, Rendered: rendered, State: state, Lock: lock, Options: o, backs: backs, meanings: meanings}, nil
-}
-
-// undelivered gives the secret files that ought to be in memory and are not:
-// after a reboot, or when somebody emptied the tmpfs.
-func undelivered(r stacks.Rendered) ([]string, error) {
-	var out []string
-	for _, s := range r.Stacks {
-		for _, svc := range s.Services {
-			for _, g := range svc.Grants {
-				_, err := os.Lstat(g.Path)
-				if errors.Is(err, fs.ErrNotExist) {
-					out = append(out, g.Path)
-				} else if err != nil {
-					return nil, err
-				}
-			}
-		}
-	}
-	return out, nil
 }
 
 // withNeeds adds what the named stacks need, so that a narrowed apply can work.
@@ -168,15 +152,28 @@ func withNeeds(d stacks.Desired, names []string) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
+// takesPorts tells whether a change lets a service take its ports anew.
+func takesPorts(c stacks.Change, state stacks.State) bool {
+	switch c.Action {
+	case stacks.ActionCreate:
+		return true
+	case stacks.ActionStart, stacks.ActionRecreate:
+		return !slices.ContainsFunc(state.Containers, func(have stacks.Container) bool {
+			return slices.Contains(c.Containers, have.ID) && have.State != "exited" && have.State != "created"
+		})
+	}
+	return false
+}
+
 // portsTaken blocks what cannot start because someone else holds its port. A
 // service that runs already holds its own.
-func (p *Provisioner) portsTaken(r stacks.Rendered, plan stacks.Plan) []stacks.Blocked {
+func (p *Provisioner) portsTaken(r stacks.Rendered, plan stacks.Plan, state stacks.State) []stacks.Blocked {
 	if p.PortHolder == nil {
 		return nil
 	}
 	var out []stacks.Blocked
 	for _, c := range plan.Changes {
-		if c.Action != stacks.ActionCreate {
+		if !takesPorts(c, state) {
 			continue
 		}
 		s, _ := r.Stack(c.Stack)

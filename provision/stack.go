@@ -28,7 +28,7 @@ func (r *run) stack(ctx context.Context, s stacks.RenderedStack) error {
 	var up, again []string
 	for _, c := range changes {
 		switch c.Action {
-		case stacks.ActionCreate, stacks.ActionRecreate, stacks.ActionStart:
+		case stacks.ActionCreate, stacks.ActionRecreate, stacks.ActionRestart, stacks.ActionStart:
 			up = append(up, c.Service)
 		case stacks.ActionReload:
 			again = append(again, c.Service)
@@ -91,7 +91,7 @@ func (r *run) change(ctx context.Context, s stacks.RenderedStack, services []str
 func (r *run) up(ctx context.Context, s stacks.RenderedStack, services []string) (map[string][]string, error) {
 	file := filepath.Join(r.p.liveDir(s.Name), stacks.ComposeFile)
 	r.ev(stacks.Event{Stack: s.Name, Phase: "up", State: stacks.Working, Message: strings.Join(services, ", ")})
-	upErr := r.p.Engine.Up(ctx, UpRequest{File: file, Project: s.Project, Services: services, SideBySide: r.pace.sideBySide}, r.ev)
+	upErr := r.p.Engine.Up(ctx, UpRequest{File: file, Project: s.Project, Services: services, SideBySide: r.pace.sideBySide, Anew: r.anew(s.Name, services)}, r.ev)
 	ids, err := r.join(ctx, s, services)
 	if upErr != nil {
 		return ids, r.guilty(ctx, s, ids, upErr)

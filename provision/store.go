@@ -5,7 +5,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path"
@@ -45,6 +44,10 @@ type memory struct {
 	Written map[string][]string `json:"written"`
 	Ran     map[string]string   `json:"ran"`
 	Ended   map[string]bool     `json:"ended"`
+	// Sums and Networks are State.Wrote and State.KnownNetworks.
+	Sums     map[string]string  `json:"sums"`
+	Networks map[string]string  `json:"networks"`
+	Data     map[string]dataDir `json:"data"` // volume key -> its directory
 }
 
 func (p *Provisioner) readMemory() (memory, error) {
@@ -65,6 +68,15 @@ func (p *Provisioner) readMemory() (memory, error) {
 	if m.Ended == nil {
 		m.Ended = map[string]bool{}
 	}
+	if m.Sums == nil {
+		m.Sums = map[string]string{}
+	}
+	if m.Networks == nil {
+		m.Networks = map[string]string{}
+	}
+	if m.Data == nil {
+		m.Data = map[string]dataDir{}
+	}
 	return m, err
 }
 
@@ -81,7 +93,7 @@ func readJSON(path string, into any) error {
 		return err
 	}
 	if err := json.Unmarshal(raw, into); err != nil {
-		return fmt.Errorf("%s is damaged: %w", path, err)
+		return &DamagedError{Path: path, Err: err}
 	}
 	return nil
 }
@@ -161,19 +173,19 @@ func (r *run) writeStack(s stacks.RenderedStack) error {
 	}
 	for _, f := range s.Files {
 		path := filepath.Join(dir, filepath.FromSlash(f.Path))
+		if err := plainParents(r.p.StateDir, path); err != nil {
+			return err
+		}
 		if err := makeDirs(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if old, err := os.ReadFile(path); err == nil && string(old) == string(f.Content) {
-			if info, err := os.Lstat(path); err == nil && info.Mode().IsRegular() {
-				if info.Mode().Perm() == fs.FileMode(f.Mode) {
-					continue
-				}
-				if err := setMode(path, fs.FileMode(f.Mode)); err != nil {
-					return err
-				}
-				continue
-			}
+		if right, err := asRendered(path, f); err != nil {
+			return err
+		} else if right {
+			continue
+		}
+		if err := makeWay(path); err != nil {
+			return err
 		}
 		if err := r.p.WriteFile(path, f.Content, fs.FileMode(f.Mode)); err != nil {
 			return err
@@ -194,7 +206,7 @@ func (r *run) writeStack(s stacks.RenderedStack) error {
 			return err
 		}
 	}
-	return r.wrote(s.Name, paths)
+	return r.wroteThese(s)
 }
 
 func (r *run) wrote(stack string, paths []string) error {

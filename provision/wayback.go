@@ -319,11 +319,8 @@ func (r *run) retag(ctx context.Context, good Revision, s stacks.RenderedStack) 
 	return nil
 }
 
-// keepRepository holds one tag of croft's own for each image of the running and
-// the last good revision, so that no prune takes the way back away.
-const keepRepository = "croft-keep/"
-
-// keepImages tags what this revision and the one before it run, and lets go of
+// keepImages gives the images of the running and the last good revision a tag of
+// croft's own, so that no prune takes the way back away: it tags what this revision and the one before it run, and lets go of
 // the rest.
 func (r *run) keepImages(ctx context.Context) error {
 	if r.p.Repairs == nil {
@@ -336,8 +333,8 @@ func (r *run) keepImages(ctx context.Context) error {
 	wanted := map[string]string{} // tag -> ID
 	want := func(images map[string]string) {
 		for _, id := range images {
-			if short := strings.TrimPrefix(id, "sha256:"); len(short) >= 12 {
-				wanted[keepRepository+r.p.Platform+":"+short[:12]] = id
+			if len(strings.TrimPrefix(id, "sha256:")) >= 12 {
+				wanted[stacks.KeepTag(r.p.Platform, id)] = id
 			}
 		}
 	}
@@ -374,7 +371,7 @@ func (r *run) keepImages(ctx context.Context) error {
 		}
 	}
 	for tag := range state.Images {
-		if _, keep := wanted[tag]; !keep && strings.HasPrefix(tag, keepRepository+r.p.Platform+":") {
+		if _, keep := wanted[tag]; !keep && strings.HasPrefix(tag, stacks.KeepRepository+r.p.Platform+":") {
 			if err := r.p.Repairs.Untag(ctx, tag); err != nil {
 				return err
 			}

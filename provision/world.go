@@ -19,7 +19,7 @@ type Engine interface {
 	// nothing.
 	Pull(ctx context.Context, wants []PullRequest, ev stacks.Events) error
 	// Up makes exactly the named services of a written Compose file run, and
-	// touches no other. It does not wait for health.
+	// touches no other. One that is paused goes on. It does not wait for health.
 	Up(ctx context.Context, req UpRequest, ev stacks.Events) error
 	// Remove stops and removes containers by ID with the stop timeout they ask
 	// for. It never removes a volume. One that is gone is no error.
@@ -35,6 +35,9 @@ type UpRequest struct {
 	// finds that safe. Each start takes longer then: it is for stacks whose
 	// services do not run, while none that runs is replaced.
 	SideBySide bool
+	// Anew names those of them that get a new container even where Compose sees
+	// no difference: what somebody did to the old one is in no label.
+	Anew []string
 }
 
 // Networks makes and joins the networks that stacks share.
@@ -134,4 +137,6 @@ type Secrets interface {
 	// 0400, and removes files under the same stack directories that are not
 	// granted any more.
 	Deliver(grants []stacks.Grant) error
+	// Undelivered gives, by path, what is wrong with files that Deliver wrote.
+	Undelivered(grants []stacks.Grant) (map[string]stacks.Undelivered, error)
 }

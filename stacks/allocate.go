@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 )
 
 // Ranges that subnets are cut from, in order of preference. Docker's default
@@ -70,6 +71,56 @@ func Allocate(lock Lock, platform string, needs []NetworkNeed, host []netip.Pref
 		out.Subnets[n.Key] = p.String()
 	}
 	return out, nil
+}
+
+// AdoptSubnets takes into the lock what networks of the platform have that it
+// does not know: where it was lost, or is older than they are.
+func AdoptSubnets(lock Lock, platform string, networks []Network) Lock {
+	out := lock
+	out.Subnets = maps.Clone(lock.Subnets)
+	if out.Subnets == nil {
+		out.Subnets = map[string]string{}
+	}
+	for _, n := range networks {
+		key := lockKey(n, platform)
+		if _, known := out.Subnets[key]; key == "" || known || n.Subnet == "" {
+			continue
+		}
+		out.Subnets[key] = n.Subnet
+	}
+	if out.Range == "" {
+		out.Range = rangeOf(out.Subnets)
+	}
+	return out
+}
+
+// lockKey gives the key of a network that croft, or Compose for it, has made.
+func lockKey(n Network, platform string) string {
+	if key := n.Labels[LabelNetwork]; key != "" && n.Labels[LabelPlatform] == platform && n.Labels[LabelSubnet] == n.Subnet {
+		return key
+	}
+	stack, ours := strings.CutPrefix(n.Labels["com.docker.compose.project"], platform+"-")
+	if own := n.Labels["com.docker.compose.network"]; ours && own != "" {
+		return stack + "/" + own
+	}
+	return ""
+}
+
+// rangeOf gives the range that most of the subnets lie in, "" for none.
+func rangeOf(subnets map[string]string) string {
+	best, most := "", 0
+	for _, r := range subnetRanges() {
+		pool, count := netip.MustParsePrefix(r), 0
+		for _, cidr := range subnets {
+			if p, err := netip.ParsePrefix(cidr); err == nil && pool.Contains(p.Addr()) {
+				count++
+			}
+		}
+		if count > most {
+			best, most = r, count
+		}
+	}
+	return best
 }
 
 func compareKeys(a, b string) int {

@@ -20,23 +20,21 @@ type DiffOptions struct {
 func Diff(want Rendered, have State, o DiffOptions) Plan {
 	d := differ{want: want, have: have, o: o, plan: Plan{
 		Schema: "croft/plan/v1", Platform: want.Platform, Revision: want.Hash(), State: have.Token(),
-		Changes: []Change{}, Networks: []ResourceChange{}, Volumes: []ResourceChange{}, Tunnel: []ResourceChange{},
-		Blocked: []Blocked{}, NotChecked: []string{}, Warnings: []string{}, Files: []string{},
+		Changes: []Change{}, Networks: []ResourceChange{}, Volumes: []ResourceChange{}, Images: []ResourceChange{}, Tunnel: []ResourceChange{},
+		Blocked: []Blocked{}, NotChecked: []string{}, Warnings: []string{}, Files: []string{}, Drift: []string{},
 	}}
 	for _, w := range want.Warnings {
 		d.plan.Warnings = append(d.plan.Warnings, w.Error())
 	}
+	d.networks() // first: what is on a network that is made anew is made anew too
 	for _, s := range want.Stacks {
 		if d.selected(s.Name) {
 			d.stack(s)
 		}
 	}
-	d.networks()
 	d.orphans()
-	d.plan.NotChecked = append(d.plan.NotChecked,
-		"settings changed inside a running container",
-		"limits and restart policies changed with docker update",
-		"content of volumes")
+	d.lost()
+	d.plan.NotChecked = append(d.plan.NotChecked, notChecked()...)
 	d.plan.Summary = map[Action]int{ActionCreate: 0, ActionRecreate: 0, ActionRemove: 0, ActionNone: 0}
 	for _, c := range d.plan.Changes {
 		d.plan.Summary[c.Action]++
@@ -67,6 +65,7 @@ type differ struct {
 	have State
 	o    DiffOptions
 	plan Plan
+	anew map[string]bool // networks that are made anew
 }
 
 func (d *differ) selected(stack string) bool {
@@ -80,29 +79,57 @@ func (d *differ) stack(s RenderedStack) {
 	}
 	d.files(s)
 	d.volumes(s)
+	d.ownNetworks(s)
 	old := composeServices(d.have.LiveCompose[s.Name])
 	fresh := composeServices(s.Compose())
-	replaced := map[string]bool{}
+	replaced := map[string]Action{}
 	for _, svc := range s.Services { // in dependency order: those followed come first
-		c := d.service(s, svc, old[svc.Name], fresh[svc.Name])
-		for _, f := range svc.Follows {
-			if replaced[f] && c.Action != ActionCreate && c.Action != ActionRecreate {
-				c.Action, c.Risk, c.Causes = ActionRecreate, RiskRestart, []string{"it shares a space of " + f + ", which is replaced"}
-			}
+		c, strange := d.service(s, svc, old[svc.Name], fresh[svc.Name])
+		c = alongWith(svc, c, replaced)
+		replaced[svc.Name] = c.Action
+		c, stopped := d.respectStop(s, c)
+		if !stopped {
+			d.drifted(s.Name+"/"+svc.Name, strange...)
+			d.strays(s, svc, c)
+			d.ailing(s, svc)
 		}
-		replaced[svc.Name] = c.Action == ActionCreate || c.Action == ActionRecreate
-		d.plan.Changes = append(d.plan.Changes, d.respectStop(s, c))
+		d.images(s, svc)
+		d.plan.Changes = append(d.plan.Changes, c)
 	}
 }
 
-// respectStop leaves a stack alone that the admin stopped.
-func (d *differ) respectStop(s RenderedStack, c Change) Change {
-	if c.Action == ActionNone || !slices.Contains(d.have.Stopped, s.Name) {
+// alongWith replaces or restarts a service together with others.
+func alongWith(svc RenderedService, c Change, others map[string]Action) Change {
+	if c.Action == ActionCreate || c.Action == ActionRecreate {
 		return c
+	}
+	for _, f := range svc.Follows {
+		if others[f] == ActionCreate || others[f] == ActionRecreate {
+			c.Action, c.Risk, c.Causes = ActionRecreate, RiskRestart, []string{"it shares a space of " + f + ", which is replaced"}
+			return c
+		}
+	}
+	for _, f := range svc.Restarts {
+		// The engine does so by itself where both are brought up together.
+		if others[f] == ActionRecreate && len(c.Containers) > 0 {
+			c.Action, c.Risk, c.Causes = ActionRestart, RiskRestart, append(c.Causes, "it is restarted with "+f+", which is replaced")
+			return c
+		}
+	}
+	return c
+}
+
+// respectStop leaves a stack alone that the admin stopped.
+func (d *differ) respectStop(s RenderedStack, c Change) (Change, bool) {
+	if !slices.Contains(d.have.Stopped, s.Name) {
+		return c, false
+	}
+	if c.Action == ActionNone {
+		return c, true
 	}
 	d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("%s/%s waits, because the stack is stopped: croft start %s", c.Stack, c.Service, s.Name))
 	c.Action, c.Risk, c.Causes = ActionNone, RiskNone, []string{}
-	return c
+	return c, true
 }
 
 // files lists live files that would be written or taken away.
@@ -113,6 +140,7 @@ func (d *differ) files(s RenderedStack) {
 		wanted[f.Path] = true
 		if live[f.Path] != ContentSum(f.Content) || d.modeChanged(s.Name, f) {
 			d.plan.Files = append(d.plan.Files, s.Name+"/"+f.Path)
+			d.driftedFile(s.Name, f.Path)
 		}
 	}
 	for _, path := range d.have.Written[s.Name] {
@@ -122,59 +150,23 @@ func (d *differ) files(s RenderedStack) {
 	}
 }
 
-func (d *differ) volumes(s RenderedStack) {
-	have := map[string]Volume{}
-	for _, v := range d.have.Volumes {
-		have[v.Name] = v
-	}
-	for _, v := range s.Volumes {
-		if v.Name == "" {
-			continue
-		}
-		got, exists := have[v.Name]
-		switch {
-		case !exists:
-			d.plan.Volumes = append(d.plan.Volumes, ResourceChange{Name: v.Name, Action: ActionCreate, Causes: []string{"new, at " + v.Path}})
-		case got.Options["device"] != v.Path:
-			d.plan.Blocked = append(d.plan.Blocked, Blocked{
-				Subject: "volume " + v.Name,
-				Why:     fmt.Sprintf("it exists and lies at %s, not at %s", orUnknown(got.Options["device"]), v.Path),
-				Hint:    "croft never moves or replaces data; back it up, remove the volume by hand, and apply again, or name the volume otherwise",
-			})
-		}
-	}
-}
-
-func orUnknown(s string) string {
-	if s == "" {
-		return "a place of the engine's own"
-	}
-	return s
-}
-
 // service decides about one service. Reasons for a new container are collected
-// first; only without one can it be started, reloaded or left alone.
-func (d *differ) service(s RenderedStack, svc RenderedService, old, fresh map[string]any) Change {
-	c := Change{Stack: s.Name, Service: svc.Name, Action: ActionNone, Risk: RiskNone, Causes: []string{}}
+// first; only without one can it be started, reloaded or left alone. It also
+// gives the causes that somebody else brought about.
+func (d *differ) service(s RenderedStack, svc RenderedService, old, fresh map[string]any) (c Change, strange []string) {
+	c = Change{Stack: s.Name, Service: svc.Name, Action: ActionNone, Risk: RiskNone, Causes: []string{}}
 	got := d.have.Of(s.Project, svc.Name)
 	for _, g := range got {
 		c.Containers = append(c.Containers, g.ID)
 	}
 	if svc.Replicas == 0 && len(got) == 0 {
-		return c
+		return c, nil
 	}
 	if len(got) == 0 {
-		c.Action, c.Causes = ActionCreate, []string{"not there yet"}
-		if old != nil {
-			c.Causes = []string{"its container is gone"}
-		}
-		c.Causes = append(c.Causes, d.unlocked(svc)...)
-		if ran := d.have.Ran[s.Name+"/"+svc.Name]; svc.Data && ran != "" && d.imageFor(svc.Image) != ran {
-			c.Risk = RiskData // the data is there, and another image is about to meet it
-		}
-		return c
+		return d.missing(s, svc, c, old)
 	}
-	if causes := d.recreateCauses(svc, s, got, old, fresh); len(causes) > 0 {
+	got, beside := d.surplus(s, svc, got)
+	if causes, strange := d.recreateCauses(svc, s, got, old, fresh); len(causes) > 0 {
 		c.Action, c.Causes, c.Risk = ActionRecreate, causes, RiskRestart
 		if len(svc.Hubs) > 0 || d.needed(s.Name) {
 			c.Risk = RiskDowntime
@@ -182,21 +174,47 @@ func (d *differ) service(s RenderedStack, svc RenderedService, old, fresh map[st
 		if svc.Data && d.newImage(svc, got, old) {
 			c.Risk = RiskData
 		}
-		return c
+		return c, strange
 	}
 	svc.Job = svc.Job || d.have.Ended[s.Name+"/"+svc.Name]
 	if causes := startCauses(svc, got); len(causes) > 0 {
 		c.Action, c.Causes = ActionStart, causes
-		return c
+		return c, causes
 	}
 	if slices.Contains(d.have.Interrupted[s.Name], svc.Name) {
 		c.Action, c.Causes = ActionStart, []string{"the last apply was interrupted here"}
-		return c
+		return c, nil
 	}
-	if svc.Reload != "" && (d.have.Reloaded[s.Name+"/"+svc.Name] != svc.Reload || d.edited(s, svc.ReloadPaths)) {
+	if len(beside) > 0 {
+		return besides(c, beside)
+	}
+	switch again := d.have.Reloaded[s.Name+"/"+svc.Name] != svc.Reload; {
+	case svc.Reload == "":
+	case again:
 		c.Action, c.Causes = ActionReload, d.changedFiles(s, svc.ReloadPaths, "what it reads again changed")
+	case d.edited(s, svc.ReloadPaths):
+		c.Action, c.Causes = ActionReload, d.editedFiles(s, svc.ReloadPaths)
+		return c, c.Causes
 	}
-	return c
+	return c, nil
+}
+
+// missing makes a service that has no container.
+func (d *differ) missing(s RenderedStack, svc RenderedService, c Change, old map[string]any) (Change, []string) {
+	key := s.Name + "/" + svc.Name
+	var strange []string
+	c.Action, c.Causes = ActionCreate, []string{"not there yet"}
+	if old != nil {
+		c.Causes = []string{"its container is gone"}
+	}
+	if len(d.have.Made[key]) > 0 {
+		strange = []string{"its container is gone"}
+	}
+	c.Causes = append(c.Causes, d.unlocked(svc)...)
+	if ran := d.have.Ran[key]; svc.Data && ran != "" && d.imageFor(svc.Image) != ran {
+		c.Risk = RiskData // the data is there, and another image is about to meet it
+	}
+	return c, strange
 }
 
 // newImage tells whether the service gets another image than it runs on. An
@@ -214,17 +232,24 @@ func (d *differ) newImage(svc RenderedService, got []Container, old map[string]a
 	return false
 }
 
-func (d *differ) recreateCauses(svc RenderedService, s RenderedStack, got []Container, old, fresh map[string]any) []string {
-	var causes []string
+// recreateCauses gives all reasons for a new container, and those among them
+// that somebody else brought about.
+func (d *differ) recreateCauses(svc RenderedService, s RenderedStack, got []Container, old, fresh map[string]any) (causes, strange []string) {
+	odd := func(more ...string) {
+		causes, strange = append(causes, more...), append(strange, more...)
+	}
 	if len(got) != svc.Replicas {
 		causes = append(causes, fmt.Sprintf("%d containers instead of %d", len(got), svc.Replicas))
+		if made := d.have.Made[s.Name+"/"+svc.Name]; len(made) > 0 && len(made) != len(got) {
+			strange = append(strange, causes...)
+		}
 	}
 	for _, g := range got {
 		if g.Spec() == "" {
-			causes = append(causes, "its container was not made by croft")
+			odd("its container was not made by croft")
 			break
 		}
-		causes = append(causes, d.strangeCauses(s, svc, g)...)
+		odd(d.strangeCauses(s, svc, g)...)
 		if g.Spec() != svc.Spec {
 			causes = append(causes, specCauses(old, fresh)...)
 		}
@@ -235,15 +260,24 @@ func (d *differ) recreateCauses(svc RenderedService, s RenderedStack, got []Cont
 			causes = append(causes, "its secrets changed")
 		}
 		if moved := d.movedImage(svc, g, old); moved != "" {
-			causes = append(causes, moved)
+			if g.Spec() == svc.Spec {
+				odd(moved)
+			} else {
+				causes = append(causes, moved)
+			}
 		}
 		for _, n := range svc.Networks {
-			if !slices.Contains(g.Networks, n) {
+			if d.anew[n] {
+				causes = append(causes, "network "+n+" is made anew")
+			} else if !slices.Contains(g.Networks, n) {
 				causes = append(causes, "it is not on network "+n)
+				if g.Spec() == svc.Spec {
+					strange = append(strange, "it is not on network "+n)
+				}
 			}
 		}
 	}
-	return dedupe(causes)
+	return dedupe(causes), dedupe(strange)
 }
 
 func dedupe(in []string) []string {
@@ -298,51 +332,21 @@ func (d *differ) needed(stack string) bool {
 	return false
 }
 
-// networks compares the shared ones, and who is joined to them.
-func (d *differ) networks() {
-	for _, n := range d.want.Networks {
-		got, exists := d.have.Network(n.Name)
-		if !exists {
-			d.plan.Networks = append(d.plan.Networks, ResourceChange{Name: n.Name, Action: ActionCreate, Causes: []string{"not there yet"}})
-			continue
-		}
-		if got.Subnet != "" && got.Subnet != n.Subnet {
-			d.plan.Blocked = append(d.plan.Blocked, Blocked{
-				Subject: "network " + n.Name,
-				Why:     fmt.Sprintf("it exists with subnet %s, not %s", got.Subnet, n.Subnet),
-				Hint:    "docker network rm " + n.Name + " once nothing uses it, then apply again",
-			})
-			continue
-		}
-		for _, h := range n.Hubs {
-			d.hub(n, h)
-		}
-	}
-}
-
-func (d *differ) hub(n SharedNetwork, h Hub) {
-	s, ok := d.want.Stack(h.Stack)
-	if !ok {
-		return
-	}
-	for _, g := range d.have.Of(s.Project, h.Service) {
-		if g.Running() && !slices.Contains(g.Networks, n.Name) {
-			d.plan.Networks = append(d.plan.Networks, ResourceChange{
-				Name: n.Name, Action: ActionConnect, Causes: []string{fmt.Sprintf("%s/%s is not on it", h.Stack, h.Service)},
-			})
-		}
-	}
-}
-
 // orphans finds containers and shared networks of the platform that nothing
 // asks for any more. Without leave they are only told.
 func (d *differ) orphans() {
 	byService := map[string][]string{}
 	for _, c := range d.have.Containers {
-		if c.OneOff || c.Stack == "" || d.known(c) {
+		if c.OneOff || d.known(c) {
 			continue
 		}
 		key := c.Stack + "/" + c.Service
+		if len(d.have.Made[key]) == 0 {
+			d.stranger(c)
+		}
+		if c.Stack == "" {
+			continue
+		}
 		byService[key] = append(byService[key], c.ID)
 	}
 	for _, key := range slices.Sorted(maps.Keys(byService)) {
@@ -376,8 +380,4 @@ func (d *differ) known(c Container) bool {
 		}
 	}
 	return false
-}
-
-func (d *differ) wantsNetwork(name string) bool {
-	return slices.ContainsFunc(d.want.Networks, func(n SharedNetwork) bool { return n.Name == name })
 }

@@ -12,7 +12,7 @@ func world() (Rendered, State) {
 		Name: "app", Project: "home-app",
 		Files: []RenderedFile{{Path: ComposeFile, Content: compose}, {Path: "conf/web.conf", Content: []byte("x")}},
 		Services: []RenderedService{
-			{Name: "db", Image: "db:1", Spec: "d1", Data: true, Replicas: 1},
+			{Name: "db", Image: "db:1", Spec: "d1", Data: true, Replicas: 1, Hubs: []string{"home-app-front"}},
 			{Name: "web", Image: "web:1", Spec: "w1", Files: "f1", Secrets: "s1", Replicas: 1, ConfigPaths: []string{"conf/web.conf"}},
 		},
 		Volumes: []RenderedVolume{{Key: "app/data", Name: "home-app_data", Path: "/srv/app/data"}},
@@ -22,7 +22,7 @@ func world() (Rendered, State) {
 			{ID: "c1", Name: "home-app-db-1", Project: "home-app", Stack: "app", Service: "db", Image: "db:1", ImageID: "i1", State: "running", Labels: map[string]string{LabelSpec: "d1"}, Networks: []string{"home-app-front"}},
 			{ID: "c2", Name: "home-app-web-1", Project: "home-app", Stack: "app", Service: "web", Image: "web:1", ImageID: "i2", State: "running", Labels: map[string]string{LabelSpec: "w1", LabelFiles: "f1", LabelSecrets: "s1"}},
 		},
-		Networks:    []Network{{Name: "home-app-front", Subnet: "10.213.0.0/27", Labels: map[string]string{LabelPlatform: "home", LabelNetwork: "app-front"}}},
+		Networks:    []Network{{ID: "n1", Name: "home-app-front", Subnet: "10.213.0.0/27", Labels: map[string]string{LabelPlatform: "home", LabelNetwork: "app-front"}}},
 		Volumes:     []Volume{{Name: "home-app_data", Options: map[string]string{"device": "/srv/app/data"}}},
 		Images:      map[string]string{"db:1": "i1", "web:1": "i2"},
 		Live:        map[string]map[string]string{"app": {ComposeFile: ContentSum(compose), "conf/web.conf": ContentSum([]byte("x"))}},
@@ -94,6 +94,12 @@ func TestDiff(t *testing.T) {
 		{"orphans go with leave", func(r *Rendered, _ *State) {
 			r.Stacks[0].Services = r.Stacks[0].Services[:1]
 		}, DiffOptions{RemoveOrphans: true}, "app/web: remove, risk downtime (no longer wanted)\n"},
+		{"what asks to be restarted with its dependency is", func(r *Rendered, _ *State) {
+			r.Stacks[0].Services[0].Secrets, r.Stacks[0].Services[1].Restarts = "s9", []string{"db"}
+		}, DiffOptions{}, "app/db: recreate, risk downtime (its secrets changed)\napp/web: restart, risk restart (it is restarted with db, which is replaced)\n"},
+		{"what is merely made is no reason to restart others", func(r *Rendered, s *State) {
+			r.Stacks[0].Services[1].Restarts, s.Containers = []string{"db"}, s.Containers[1:]
+		}, DiffOptions{}, "app/db: create, risk none (its container is gone)\n"},
 		{"other stacks are left out", func(r *Rendered, _ *State) { r.Stacks[0].Services[1].Secrets = "s2" }, DiffOptions{Stacks: []string{"other"}}, ""},
 	}
 	for _, tt := range tests {
@@ -102,7 +108,7 @@ func TestDiff(t *testing.T) {
 			// The rows that treat db as a hub of its own stack want it needed;
 			// for the others the needless downtime is taken out.
 			if !strings.Contains(tt.want, "downtime") && !strings.Contains(tt.want, "connect") {
-				want.Networks[0].Hubs = nil
+				want.Networks[0].Hubs, want.Stacks[0].Services[0].Hubs, have.Containers[0].Networks = nil, nil, nil
 			}
 			tt.change(&want, &have)
 			plan := Diff(want, have, tt.o)

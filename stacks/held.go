@@ -14,7 +14,8 @@ func (d *differ) held(s RenderedStack) {
 	old := composeServices(d.have.LiveCompose[s.Name])
 	fresh := composeServices(s.Compose())
 	for _, svc := range s.Services {
-		c := d.service(s, svc, old[svc.Name], fresh[svc.Name])
+		c, strange := d.service(s, svc, old[svc.Name], fresh[svc.Name])
+		d.drifted(s.Name+"/"+svc.Name, strange...)
 		if c.Action != ActionNone {
 			d.plan.Warnings = append(d.plan.Warnings, fmt.Sprintf("%s/%s waits (%s: %s), because its stack is held%s",
 				c.Stack, c.Service, c.Action, strings.Join(c.Causes, "; "), d.heldUntil(s.Name)))

@@ -41,15 +41,23 @@ type Change struct {
 	Containers []string `json:"containers,omitempty"`
 }
 
-// ResourceChange is what happens to a network or a volume.
+// ResourceChange is what happens to a network, a volume or a tag of an image.
 type ResourceChange struct {
 	Name   string   `json:"name"`
-	Action Action   `json:"action"` // create, remove; for networks also "connect"
+	Action Action   `json:"action"` // create, recreate, remove, connect, disconnect, tag
 	Causes []string `json:"causes"`
+	// Containers are taken off the network.
+	Containers []string `json:"containers,omitempty"`
+	// ImageID is what the tag is to mean.
+	ImageID string `json:"image_id,omitempty"`
 }
 
-// ActionConnect joins a running hub (Traefik, Prometheus, a database) to a network.
-const ActionConnect Action = "connect"
+// What happens to resources alone.
+const (
+	ActionConnect    Action = "connect"    // a running hub (Traefik, Prometheus, a database) joins a network
+	ActionDisconnect Action = "disconnect" // a container leaves a network it does not ask for
+	ActionTag        Action = "tag"        // a reference means again what it meant
+)
 
 // Blocked is something that must be cleared before the plan can be applied.
 type Blocked struct {
@@ -67,13 +75,18 @@ type Plan struct {
 	Changes    []Change         `json:"changes"`
 	Networks   []ResourceChange `json:"networks"`
 	Volumes    []ResourceChange `json:"volumes"`
+	Images     []ResourceChange `json:"images"`
 	Tunnel     []ResourceChange `json:"tunnel"`
 	Blocked    []Blocked        `json:"blocked"`
 	NotChecked []string         `json:"not_checked"`
 	Warnings   []string         `json:"warnings"`
 	Summary    map[Action]int   `json:"summary"`
-	// Files lists live files that would be written, as "stack/path".
+	// Files lists live files that would be written, as "stack/path"; also files of
+	// the state directory by name, and secrets on the tmpfs by their whole path.
 	Files []string `json:"files"`
+	// Drift is what somebody did behind croft's back, "subject: what", whether the
+	// plan undoes it or only warns. What follows from croft.yaml is not in it.
+	Drift []string `json:"drift"`
 }
 
 // Empty tells whether there is nothing to do.
@@ -83,7 +96,7 @@ func (p Plan) Empty() bool {
 			return false
 		}
 	}
-	return len(p.Networks)+len(p.Volumes)+len(p.Tunnel)+len(p.Files) == 0
+	return len(p.Networks)+len(p.Volumes)+len(p.Images)+len(p.Tunnel)+len(p.Files) == 0
 }
 
 // Of gives the changes of one stack, without those that do nothing.
@@ -105,6 +118,9 @@ func (p Plan) String() string {
 	}
 	for _, v := range p.Volumes {
 		fmt.Fprintf(&b, "volume %s: %s (%s)\n", v.Name, v.Action, strings.Join(v.Causes, "; "))
+	}
+	for _, i := range p.Images {
+		fmt.Fprintf(&b, "image %s: %s (%s)\n", i.Name, i.Action, strings.Join(i.Causes, "; "))
 	}
 	for _, c := range p.Changes {
 		if c.Action == ActionNone {

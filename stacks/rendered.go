@@ -27,6 +27,8 @@ type RenderedStack struct {
 	Wave    int    // stacks of one wave do not need each other; 0 goes first
 	Files   []RenderedFile
 	Volumes []RenderedVolume
+	// Networks are those that its own Compose file makes.
+	Networks []RenderedNetwork
 	// Services in dependency order.
 	Services []RenderedService
 	Setup    []Setup
@@ -62,6 +64,13 @@ type RenderedFile struct {
 	Mode    uint32 // permission bits
 }
 
+// RenderedNetwork is a network of one project.
+type RenderedNetwork struct {
+	Name     string // on the engine
+	Subnet   string // CIDR; "" leaves it to the engine
+	Internal bool
+}
+
 // RenderedVolume is a named volume: a directory under a storage root.
 type RenderedVolume struct {
 	Key   string // "<stack>/<volume>" in the lock
@@ -94,7 +103,9 @@ type RenderedService struct {
 	Volumes []string
 	// Follows names services whose network, process or volume space it shares: it
 	// would stay on a dead container when they are replaced.
-	Follows  []string
+	Follows []string
+	// Restarts names services with which it is restarted when they are replaced.
+	Restarts []string
 	Job      bool // runs to the end; exit 0 is success
 	Healthy  bool // has a health check
 	Data     bool // has volumes with data

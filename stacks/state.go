@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"sort"
+	"strings"
 	"time"
 )
 
@@ -36,7 +37,11 @@ type Container struct {
 	OneOff   bool              `json:"one_off,omitempty"`
 	Labels   map[string]string `json:"-"`
 	Networks []string          `json:"networks"` // names of the networks it is on, sorted
-	Restarts int               `json:"restarts"` // only with Inspect
+	// NetworkIDs is which network of a name it is on: that name may be another's
+	// by now.
+	NetworkIDs  map[string]string `json:"network_ids,omitempty"`
+	NetworkMode string            `json:"network_mode,omitempty"` // "container:<id>" for one that shares another's
+	Restarts    int               `json:"restarts"`               // only with Inspect
 }
 
 // Spec, Files and Secrets give what the container was made from.
@@ -53,13 +58,38 @@ type Network struct {
 	Name   string            `json:"name"`
 	Subnet string            `json:"subnet"`
 	Labels map[string]string `json:"-"`
+	Driver string            `json:"driver,omitempty"`
+	// Internal is one that leads out of the machine nowhere.
+	Internal bool `json:"internal,omitempty"`
+	// Guests names containers on it that are not the platform's.
+	Guests []string `json:"guests,omitempty"`
 }
 
 // Volume is one volume of the platform.
 type Volume struct {
 	Name    string            `json:"name"`
+	Driver  string            `json:"driver,omitempty"`
 	Options map[string]string `json:"options,omitempty"`
 	Labels  map[string]string `json:"-"`
+}
+
+// Undelivered is what is wrong with one secret file.
+type Undelivered string
+
+// What may be wrong with it. Other text says how it is not protected as it must
+// be; then what is in it is right.
+const (
+	SecretGone    Undelivered = "gone"
+	SecretChanged Undelivered = "changed"
+)
+
+// DataState is what is odd about the directory of a volume's data.
+type DataState struct {
+	Missing  bool   `json:"missing,omitempty"`  // it was there at the last apply
+	Emptied  bool   `json:"emptied,omitempty"`  // it had something in it
+	Replaced bool   `json:"replaced,omitempty"` // it is another directory
+	Owner    string `json:"owner,omitempty"`    // it has this owner now
+	Was      string `json:"was,omitempty"`      // and had this one
 }
 
 // State is what was observed in one pass, without a decision.
@@ -89,8 +119,18 @@ type State struct {
 	Locked map[string]ImageLock `json:"locked,omitempty"`
 	// Ended names services that passed the gate by ending with exit code 0.
 	Ended map[string]bool `json:"ended,omitempty"`
-	// Undelivered names secret files that ought to be on the tmpfs and are not.
-	Undelivered []string `json:"undelivered,omitempty"`
+	// Undelivered is what is wrong with secret files on the tmpfs: path -> what.
+	Undelivered map[string]Undelivered `json:"undelivered,omitempty"`
+	// Wrote is what croft wrote last under live/: "stack/slash path" -> sha256.
+	Wrote map[string]string `json:"wrote,omitempty"`
+	// KnownNetworks is the networks that croft's last apply left: name -> ID.
+	KnownNetworks map[string]string `json:"known_networks,omitempty"`
+	// Data is what is odd about directories of data: volume key -> what.
+	Data map[string]DataState `json:"data,omitempty"`
+	// Kept is croft's own tags that are there; nil where it keeps none.
+	Kept []string `json:"kept,omitempty"`
+	// Lost names files of the state directory that were there and are not.
+	Lost []string `json:"lost,omitempty"`
 	// Interrupted names services whose change began and has not passed the gate:
 	// stack -> services. Labels alone would call them done.
 	Interrupted map[string][]string `json:"interrupted,omitempty"`
@@ -118,6 +158,15 @@ func (s State) Token() string {
 	sum := sha256.Sum256(raw)
 	return hex.EncodeToString(sum[:8])
 }
+
+// KeepTag is the tag of croft's own that keeps an image for the way back.
+func KeepTag(platform, imageID string) string {
+	short := strings.TrimPrefix(imageID, "sha256:")
+	return KeepRepository + platform + ":" + short[:min(12, len(short))]
+}
+
+// KeepRepository is where those tags stand.
+const KeepRepository = "croft-keep/"
 
 // For narrows the images to the references of what would run, as they are
 // written there, so that a pull of something else does not make a plan stale.

@@ -22,10 +22,14 @@ func (d *decorator) describe(p *types.Project, svc types.ServiceConfig) stacks.R
 		out.Image = p.Name + "-" + svc.Name
 	}
 	out.Image = familiar(out.Image)
-	for dep := range svc.DependsOn {
+	for dep, how := range svc.DependsOn {
 		out.DependsOn = append(out.DependsOn, dep)
+		if how.Restart {
+			out.Restarts = append(out.Restarts, dep)
+		}
 	}
 	slices.Sort(out.DependsOn)
+	slices.Sort(out.Restarts)
 	out.Follows = follows(svc)
 	for key := range svc.Networks {
 		if n, ok := p.Networks[key]; ok {

@@ -78,6 +78,23 @@ func ownSubnet(n types.NetworkConfig) bool {
 	return !bool(n.External) && (n.Driver == "" || n.Driver == "bridge") && len(n.Ipam.Config) == 0 && n.Ipam.Driver == ""
 }
 
+// ownNetworks gives the networks that Compose makes for the project.
+func ownNetworks(p *types.Project) []stacks.RenderedNetwork {
+	var out []stacks.RenderedNetwork
+	for _, key := range p.NetworkNames() {
+		n := p.Networks[key]
+		if bool(n.External) {
+			continue
+		}
+		one := stacks.RenderedNetwork{Name: n.Name, Internal: n.Internal}
+		if len(n.Ipam.Config) > 0 {
+			one.Subnet = n.Ipam.Config[0].Subnet
+		}
+		out = append(out, one)
+	}
+	return out
+}
+
 func replicas(p *types.Project) int {
 	total := 0
 	for _, s := range p.Services {
@@ -110,6 +127,7 @@ func (r *renderer) stack(s *stacks.Stack) (stacks.RenderedStack, stacks.Problems
 		return rs, stacks.Problems{{Severity: stacks.SeverityError, File: s.File, Subject: "stack " + s.Name, Message: err.Error()}}
 	}
 	d.networks(project)
+	rs.Networks = ownNetworks(project)
 	rs.Volumes = d.volumes(project)
 	dropResources(project)
 	if err := d.finish(project, &rs); err != nil {

@@ -17,6 +17,7 @@ func Plan(p stacks.Plan, s Style) string {
 	}
 	v.resources("networks", p.Networks)
 	v.resources("volumes", p.Volumes)
+	v.resources("images", p.Images)
 	v.resources("tunnel", p.Tunnel)
 	v.files(p.Files)
 	v.notChecked(p.NotChecked)
@@ -163,7 +164,7 @@ func (v *planView) note(word string, paint func(string) string, text, hint strin
 
 func (v *planView) paint(a stacks.Action, text string) string {
 	switch a {
-	case stacks.ActionCreate, stacks.ActionStart, stacks.ActionConnect:
+	case stacks.ActionCreate, stacks.ActionStart, stacks.ActionConnect, stacks.ActionTag:
 		return v.style.Green(text)
 	case stacks.ActionRemove:
 		return v.style.Red(text)
@@ -173,13 +174,13 @@ func (v *planView) paint(a stacks.Action, text string) string {
 
 func sign(a stacks.Action) string {
 	switch a {
-	case stacks.ActionCreate, stacks.ActionStart, stacks.ActionConnect:
+	case stacks.ActionCreate, stacks.ActionStart, stacks.ActionConnect, stacks.ActionTag:
 		return "+"
 	case stacks.ActionRecreate:
 		return "~"
 	case stacks.ActionRestart, stacks.ActionReload:
 		return "↻"
-	case stacks.ActionRemove:
+	case stacks.ActionRemove, stacks.ActionDisconnect:
 		return "-"
 	}
 	return " "

@@ -20,6 +20,9 @@ func (m *machine) status(ctx context.Context) (stacks.Status, error) {
 	if st.Revision != nil && underWay(m.paths, st.Revision.Result) {
 		st.Revision.Result = running
 	}
+	if st.Drift, err = m.drift(ctx, st.Drift); err != nil {
+		st.Warnings = append(st.Warnings, "what drifted is not known: "+err.Error())
+	}
 	st.Stacks = append([]stacks.StackStatus{}, st.Stacks...)
 	st.Drift = append([]string{}, st.Drift...)
 	st.Warnings = append([]string{}, st.Warnings...)

@@ -241,5 +241,8 @@ func (m *machine) nothingToDo(prepared provision.Prepared) error {
 	if err := m.prov.Conclude(prepared); err != nil {
 		return err
 	}
+	if err := m.prov.Recollect(prepared); err != nil {
+		return err
+	}
 	return m.prov.EndHolds(prepared.Desired)
 }

@@ -114,10 +114,12 @@ func withLists(p stacks.Plan) stacks.Plan {
 	p.Changes = append([]stacks.Change{}, p.Changes...)
 	p.Networks = append([]stacks.ResourceChange{}, p.Networks...)
 	p.Volumes = append([]stacks.ResourceChange{}, p.Volumes...)
+	p.Images = append([]stacks.ResourceChange{}, p.Images...)
 	p.Tunnel = append([]stacks.ResourceChange{}, p.Tunnel...)
 	p.Blocked = append([]stacks.Blocked{}, p.Blocked...)
 	p.NotChecked = append([]string{}, p.NotChecked...)
 	p.Warnings = append([]string{}, p.Warnings...)
 	p.Files = append([]string{}, p.Files...)
+	p.Drift = append([]string{}, p.Drift...)
 	return p
 }

@@ -153,6 +153,10 @@ func TestEngineContract(t *testing.T) {
 		return enginetest.Subject{
 			Engine: e, Platform: platform(t, e), Image: testImage(t, e, "1"),
 			Unknown: "127.0.0.1:1/croft-test/unknown:1", Subnet: subnet(),
+			Pause: func(ctx context.Context, id string) error {
+				_, err := e.api.ContainerPause(ctx, id, client.ContainerPauseOptions{})
+				return err
+			},
 		}
 	})
 }

@@ -50,7 +50,7 @@ func (e *Engine) Observe(ctx context.Context, platform string) (stacks.State, er
 	return stacks.State{
 		Engine:     e.version,
 		Containers: containersOf(platform, containers.Items),
-		Networks:   networksOf(platform, networks.Items),
+		Networks:   networksOf(platform, networks.Items, containers.Items),
 		Volumes:    volumesOf(platform, volumes.Items),
 		Images:     imagesOf(images.Items),
 	}, nil
@@ -83,11 +83,18 @@ func containerOf(c container.Summary) stacks.Container {
 		Image: c.Image, ImageID: c.ImageID,
 		State: string(c.State), Health: healthOf(c), ExitCode: exitFromStatus(c.Status),
 		OneOff: strings.EqualFold(c.Labels[api.OneoffLabel], "true"),
-		Labels: c.Labels, Networks: []string{},
+		Labels: c.Labels, Networks: []string{}, NetworkMode: c.HostConfig.NetworkMode,
 	}
-	if c.NetworkSettings != nil {
-		for name := range c.NetworkSettings.Networks {
-			out.Networks = append(out.Networks, name)
+	if c.NetworkSettings == nil {
+		return out
+	}
+	for name, n := range c.NetworkSettings.Networks {
+		out.Networks = append(out.Networks, name)
+		if n != nil && n.NetworkID != "" { // a container that never started has none yet
+			if out.NetworkIDs == nil {
+				out.NetworkIDs = map[string]string{}
+			}
+			out.NetworkIDs[name] = n.NetworkID
 		}
 	}
 	sort.Strings(out.Networks)
@@ -104,12 +111,27 @@ func nameOf(c container.Summary) string {
 	return c.ID
 }
 
-func networksOf(platform string, all []network.Summary) []stacks.Network {
+// networksOf also takes networks that only the name gives away: one made again
+// by hand has no label, and a plan must not think that it is missing. It notes
+// which containers of others are on each.
+func networksOf(platform string, all []network.Summary, containers []container.Summary) []stacks.Network {
+	guests := map[string][]string{}
+	for _, c := range containers {
+		if c.NetworkSettings == nil || belongs(platform, c.Labels) {
+			continue
+		}
+		for name := range c.NetworkSettings.Networks {
+			guests[name] = append(guests[name], nameOf(c))
+		}
+	}
 	var out []stacks.Network
 	for _, n := range all {
-		if belongs(platform, n.Labels) {
-			out = append(out, stacks.Network{ID: n.ID, Name: n.Name, Subnet: subnetOf(n.Network), Labels: n.Labels})
+		if !byName(platform, n.Name, n.Labels) && !belongs(platform, n.Labels) {
+			continue
 		}
+		sort.Strings(guests[n.Name])
+		out = append(out, stacks.Network{ID: n.ID, Name: n.Name, Subnet: subnetOf(n.Network), Driver: n.Driver,
+			Internal: n.Internal, Guests: guests[n.Name], Labels: n.Labels})
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
@@ -125,15 +147,20 @@ func subnetOf(n network.Network) string {
 	return ""
 }
 
+// byName tells whether a thing without an owner's label is named like the
+// platform's.
+func byName(platform, name string, labels map[string]string) bool {
+	return labels[stacks.LabelPlatform] == "" && labels[api.ProjectLabel] == "" &&
+		(strings.HasPrefix(name, platform+"-") || strings.HasPrefix(name, platform+"_"))
+}
+
 // volumesOf also takes volumes that only the name gives away: one that was
 // restored by hand has no label, and a plan must not think it is missing.
 func volumesOf(platform string, all []volume.Volume) []stacks.Volume {
 	var out []stacks.Volume
 	for _, v := range all {
-		byName := v.Labels[stacks.LabelPlatform] == "" && v.Labels[api.ProjectLabel] == "" &&
-			(strings.HasPrefix(v.Name, platform+"-") || strings.HasPrefix(v.Name, platform+"_"))
-		if byName || belongs(platform, v.Labels) {
-			out = append(out, stacks.Volume{Name: v.Name, Options: v.Options, Labels: v.Labels})
+		if byName(platform, v.Name, v.Labels) || belongs(platform, v.Labels) {
+			out = append(out, stacks.Volume{Name: v.Name, Driver: v.Driver, Options: v.Options, Labels: v.Labels})
 		}
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })

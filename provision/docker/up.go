@@ -55,13 +55,16 @@ func (e *Engine) Up(ctx context.Context, req provision.UpRequest, ev stacks.Even
 		return failed(doing, err)
 	}
 	progress.know(project, existing)
+	if err := e.unpause(ctx, project, existing); err != nil {
+		return failed(doing, err)
+	}
 	if err := e.replaceNetworks(ctx, project, existing, progress); err != nil {
 		return failed(doing, err)
 	}
+	anew, how := anewOf(project, req)
 	create := api.CreateOptions{
-		Build:         buildOptions(project),
-		Services:      project.ServiceNames(),
-		Recreate:      api.RecreateDiverged,
+		Build:    buildOptions(project),
+		Services: anew, Recreate: how, RecreateDependencies: api.RecreateDiverged,
 		Inherit:       true, // else a recreated container gets new, empty anonymous volumes
 		RemoveOrphans: false,
 		IgnoreOrphans: true,

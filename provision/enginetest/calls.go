@@ -32,7 +32,7 @@ func (f *Fake) Observe(ctx context.Context, platform string) (stacks.State, erro
 		}
 	}
 	for _, n := range f.networks {
-		if belongs(platform, n.Labels[projectLabel], n.Labels) {
+		if belongs(platform, n.Labels[projectLabel], n.Labels) || len(n.Labels) == 0 && strings.HasPrefix(n.Name, platform+"-") {
 			s.Networks = append(s.Networks, n)
 		}
 	}
@@ -85,7 +85,7 @@ func (f *Fake) CreateNetwork(ctx context.Context, platform string, n stacks.Shar
 		return nil
 	}
 	f.internal[n.Name] = n.Internal
-	f.networks[n.Name] = stacks.Network{ID: f.id(n.Name), Name: n.Name, Subnet: n.Subnet, Labels: map[string]string{
+	f.networks[n.Name] = stacks.Network{ID: f.id(n.Name), Name: n.Name, Subnet: n.Subnet, Driver: "bridge", Internal: n.Internal, Labels: map[string]string{
 		stacks.LabelPlatform: platform, stacks.LabelNetwork: n.Key, stacks.LabelSubnet: n.Subnet,
 	}}
 	return nil
@@ -122,7 +122,7 @@ func (f *Fake) Connect(ctx context.Context, network, containerID string, aliases
 		return fmt.Errorf("join container %s to network %s: network not found", b.Name, network)
 	}
 	if !slices.Contains(b.Networks, network) {
-		b.Networks = append(b.Networks, network)
+		b.join(network, f.networks[network].ID)
 		b.aliases[network] = append([]string(nil), aliases...)
 	}
 	return nil
@@ -140,6 +140,7 @@ func (f *Fake) Disconnect(ctx context.Context, network, containerID string) erro
 		return err
 	}
 	b.Networks = slices.DeleteFunc(b.Networks, func(n string) bool { return n == network })
+	delete(b.NetworkIDs, network)
 	delete(b.aliases, network)
 	return nil
 }

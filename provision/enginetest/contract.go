@@ -23,6 +23,8 @@ type Subject struct {
 	Image    string
 	Unknown  string // a reference that cannot be pulled
 	Subnet   string // a free /24
+	// Pause pauses a container, as somebody else would.
+	Pause func(ctx context.Context, id string) error
 }
 
 // RunEngine checks the contract of package provision's engine interfaces.
@@ -34,6 +36,10 @@ func RunEngine(t *testing.T, subject func(t *testing.T) Subject) {
 		"up refuses before it touches":                 upRefuses,
 		"up runs a finished job again":                 upJob,
 		"up with a cancelled context fails":            upCancelled,
+		"up makes anew what it is told to":             upAnew,
+		"up lets go on what is paused":                 upPaused,
+		"up restarts what asks for it":                 upRestarts,
+		"observe tells one network from another":       networkIDs,
 		"a network is made once with its subnet":       networkOnce,
 		"connect twice is once":                        connectTwice,
 		"inspect keeps the order and knows the gone":   inspectOrder,

@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"sort"
 	"strings"
 	"sync"
@@ -165,6 +166,19 @@ func (f *Fake) AddContainer(c stacks.Container) string {
 	return c.ID
 }
 
+// AddNetwork puts a network there that was made by hand, in place of one of
+// that name, and gives its ID.
+func (f *Fake) AddNetwork(n stacks.Network) string {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if n.ID == "" {
+		n.ID = f.id(n.Name)
+	}
+	f.networks[n.Name] = n
+	f.internal[n.Name] = n.Internal
+	return n.ID
+}
+
 // AddVolume puts a volume there.
 func (f *Fake) AddVolume(v stacks.Volume) {
 	f.mu.Lock()
@@ -242,12 +256,22 @@ func (f *Fake) of(project, service string) []*box {
 	return out
 }
 
+// join puts the container on a network.
+func (b *box) join(network, id string) {
+	b.Networks = append(b.Networks, network)
+	if b.NetworkIDs == nil {
+		b.NetworkIDs = map[string]string{}
+	}
+	b.NetworkIDs[network] = id
+}
+
 // shown is what a list shows of a container.
 func (b *box) shown() stacks.Container {
 	c := b.Container
 	c.Restarts = 0
 	c.Networks = append([]string{}, c.Networks...)
 	sort.Strings(c.Networks)
+	c.NetworkIDs = maps.Clone(c.NetworkIDs)
 	return c
 }
 

@@ -1,6 +1,7 @@
 package enginetest_test
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -22,6 +23,7 @@ func TestFake(t *testing.T) {
 		return enginetest.Subject{
 			Engine: f, Platform: "p-q", Image: "croft-test/t:1",
 			Unknown: "croft-test/unknown:1", Subnet: "10.213.0.0/24",
+			Pause: func(_ context.Context, id string) error { f.Set(id, "paused", "", 0); return nil },
 		}
 	})
 }

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"path/filepath"
+	"slices"
 	"sort"
 	"strconv"
 	"strings"
@@ -45,8 +46,26 @@ func (f *Fake) Up(ctx context.Context, req provision.UpRequest, ev stacks.Events
 		if err := f.dependencies(p.Name, *s); err != nil {
 			return err
 		}
-		return f.service(p, *s, ev)
+		if err := f.service(p, *s, slices.Contains(req.Anew, name), ev); err != nil {
+			return err
+		}
+		f.restartDependent(p.Name, *s)
+		return nil
 	})
+}
+
+// restartDependent starts a service again that asks for it with what it depends
+// on, where that was replaced.
+func (f *Fake) restartDependent(project string, s types.ServiceConfig) {
+	for name, d := range s.DependsOn {
+		for _, dep := range f.of(project, name) {
+			for _, b := range f.of(project, s.Name) {
+				if d.Restart && b.started.Before(dep.started) {
+					f.start(b, s)
+				}
+			}
+		}
+	}
 }
 
 func load(ctx context.Context, req provision.UpRequest) (*types.Project, error) {
@@ -99,7 +118,7 @@ func (f *Fake) ready(p *types.Project) error {
 			labels = map[string]string{}
 		}
 		labels[projectLabel] = p.Name
-		f.networks[n.Name] = stacks.Network{ID: f.id(n.Name), Name: n.Name, Subnet: subnet, Labels: labels}
+		f.networks[n.Name] = stacks.Network{ID: f.id(n.Name), Name: n.Name, Subnet: subnet, Driver: "bridge", Internal: n.Internal, Labels: labels}
 	}
 	for _, v := range p.Volumes {
 		if _, ok := f.volumes[v.Name]; ok {
@@ -152,7 +171,7 @@ func (f *Fake) dependencies(project string, s types.ServiceConfig) error {
 	return nil
 }
 
-func (f *Fake) service(p *types.Project, s types.ServiceConfig, ev stacks.Events) error {
+func (f *Fake) service(p *types.Project, s types.ServiceConfig, anew bool, ev stacks.Events) error {
 	ref := imageOf(p, s)
 	id, err := f.image(ref)
 	if err != nil {
@@ -166,7 +185,7 @@ func (f *Fake) service(p *types.Project, s types.ServiceConfig, ev stacks.Events
 	old := f.of(p.Name, s.Name)
 	for n := 1; n <= s.GetScale(); n++ {
 		at := stacks.Event{Stack: s.Labels[stacks.LabelStack], Service: s.Name, Phase: "up", State: stacks.Done}
-		if len(old) >= n && old[n-1].hash == hash && old[n-1].ImageID == id {
+		if len(old) >= n && old[n-1].hash == hash && old[n-1].ImageID == id && !anew {
 			at.Message = "Running"
 			if !old[n-1].Running() {
 				f.start(old[n-1], s)
@@ -212,7 +231,7 @@ func (f *Fake) make(p *types.Project, s types.ServiceConfig, n int, ref, imageID
 	}}
 	for key, cfg := range s.Networks {
 		network := p.Networks[key].Name
-		b.Networks = append(b.Networks, network)
+		b.join(network, f.networks[network].ID)
 		b.aliases[network] = []string{s.Name}
 		if cfg != nil {
 			b.aliases[network] = append(b.aliases[network], cfg.Aliases...)

@@ -47,6 +47,10 @@ func (k *Keeper) Deliver(grants []stacks.Grant) error {
 		return err
 	}
 	defer t.root.Close()
+	key, _ := s.Get(fingerprintKey)
+	if err := t.remember(all, key); err != nil {
+		return failed(err, k.Dir, "cannot note what is delivered: "+err.Error(), "")
+	}
 	keep := map[string]bool{}
 	stackDirs := map[string]bool{}
 	for _, d := range all {
@@ -147,6 +151,15 @@ type target struct {
 	euid int
 }
 
+// look opens it as it is.
+func (k *Keeper) look() (*target, error) {
+	root, err := os.OpenRoot(k.Dir)
+	if err != nil {
+		return nil, err
+	}
+	return &target{root: root, euid: os.Geteuid()}, nil
+}
+
 func (k *Keeper) target() (*target, error) {
 	if k.Guard != nil {
 		if err := k.Guard(filepath.Dir(k.Dir)); err != nil {
@@ -201,17 +214,22 @@ func (t *target) place(d delivery) (wrote bool, err error) {
 			return false, err
 		}
 	}
-	uid, gid, mode := d.grant.UID, d.grant.GID, fs.FileMode(0o400)
-	if t.euid != 0 {
-		if uid != t.euid {
-			mode = 0o444
-		}
-		uid, gid = -1, -1
-	}
+	uid, gid, mode := t.protection(d.grant)
 	if t.isRight(d, uid, gid, mode) {
 		return false, nil
 	}
-	return true, t.replace(d, uid, gid, mode)
+	return true, t.write(d.rel, d.content, uid, gid, mode)
+}
+
+// protection is who owns the file of a grant, and its mode; -1 leaves the owner.
+func (t *target) protection(g stacks.Grant) (uid, gid int, mode fs.FileMode) {
+	if t.euid == 0 {
+		return g.UID, g.GID, 0o400
+	}
+	if g.UID != t.euid {
+		return -1, -1, 0o444
+	}
+	return -1, -1, 0o400
 }
 
 func (t *target) directory(dir string) error {
@@ -240,10 +258,10 @@ func (t *target) isRight(d delivery, uid, gid int, mode fs.FileMode) bool {
 	return err == nil && bytes.Equal(now, d.content)
 }
 
-// replace writes beside and renames. Killed before the rename: a temporary file
+// write writes beside and renames. Killed before the rename: a temporary file
 // stays, 0600, and the next Deliver sweeps it away with what is not granted.
-func (t *target) replace(d delivery, uid, gid int, mode fs.FileMode) (err error) {
-	tmp := path.Join(path.Dir(d.rel), ".croft-"+rand.Text()+".tmp")
+func (t *target) write(rel string, content []byte, uid, gid int, mode fs.FileMode) (err error) {
+	tmp := path.Join(path.Dir(rel), ".croft-"+rand.Text()+".tmp")
 	f, err := t.root.OpenFile(tmp, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -254,7 +272,7 @@ func (t *target) replace(d delivery, uid, gid int, mode fs.FileMode) (err error)
 			_ = t.root.Remove(tmp)
 		}
 	}()
-	if _, err := f.Write(d.content); err != nil {
+	if _, err := f.Write(content); err != nil {
 		return err
 	}
 	if uid >= 0 {
@@ -266,12 +284,12 @@ func (t *target) replace(d delivery, uid, gid int, mode fs.FileMode) (err error)
 		return err
 	}
 	// The engine makes a directory where a file to be mounted is missing.
-	if info, statErr := t.root.Lstat(d.rel); statErr == nil && info.IsDir() {
-		if err := t.root.RemoveAll(d.rel); err != nil {
+	if info, statErr := t.root.Lstat(rel); statErr == nil && info.IsDir() {
+		if err := t.root.RemoveAll(rel); err != nil {
 			return err
 		}
 	}
-	return t.root.Rename(tmp, d.rel)
+	return t.root.Rename(tmp, rel)
 }
 
 // sweep removes what is not to be kept, and directories that end up empty.

@@ -41,6 +41,9 @@ func (b *bench) files(t testing.TB) map[string]file {
 		}
 		raw, err := os.ReadFile(path)
 		rel, _ := filepath.Rel(b.Dir, path)
+		if rel == deliveredFile { // no secret: see check_test.go
+			return err
+		}
 		out[rel] = file{string(raw), info.Mode(), int(st.Uid), int(st.Gid), st.Ino}
 		return err
 	})

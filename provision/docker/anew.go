@@ -1,0 +1,39 @@
+package docker
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/compose-spec/compose-go/v2/types"
+	"github.com/docker/compose/v5/pkg/api"
+	"github.com/moby/moby/api/types/container"
+	"github.com/moby/moby/client"
+
+	"github.com/croft-sh/croft/provision"
+)
+
+// anewOf gives the services for which the SDK takes the first of its two ways
+// to recreate, and that way. Those not among them are recreated where they
+// differ. The old container is replaced, not removed first: its anonymous
+// volumes go over to the new one.
+func anewOf(p *types.Project, req provision.UpRequest) ([]string, string) {
+	if len(req.Anew) == 0 {
+		return p.ServiceNames(), api.RecreateDiverged
+	}
+	return req.Anew, api.RecreateForce
+}
+
+// unpause lets paused containers of the project's services go on: the SDK
+// starts them, which the engine refuses. Killed in between: some go on, and the
+// next Up does the rest.
+func (e *Engine) unpause(ctx context.Context, p *types.Project, existing []container.Summary) error {
+	for _, c := range existing {
+		if _, ours := p.Services[c.Labels[api.ServiceLabel]]; !ours || c.State != container.StatePaused {
+			continue
+		}
+		if _, err := e.api.ContainerUnpause(ctx, c.ID, client.ContainerUnpauseOptions{}); ignoreNotFound(err) != nil {
+			return fmt.Errorf("let the paused container %s go on: %w", nameOf(c), err)
+		}
+	}
+	return nil
+}
