@@ -94,3 +94,34 @@ func TestAllocateSaysWhenTheRangeIsFull(t *testing.T) {
 		t.Error("no error, and no subnet is left")
 	}
 }
+
+func TestAdoptSubnetsAfterTheLockWasLost(t *testing.T) {
+	needs := []NetworkNeed{{Key: "hello-front", Hosts: 2}, {Key: "app/default", Hosts: 2}}
+	given, err := Allocate(Lock{}, "home", needs, []netip.Prefix{netip.MustParsePrefix("10.213.0.0/16")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	front, own := given.Subnets["hello-front"], given.Subnets["app/default"]
+	networks := []Network{
+		{Name: "home-hello-front", Subnet: front, Labels: map[string]string{LabelPlatform: "home", LabelNetwork: "hello-front", LabelSubnet: front}},
+		{Name: "home-app_default", Subnet: own, Labels: map[string]string{"com.docker.compose.project": "home-app", "com.docker.compose.network": "default"}},
+		{Name: "x", Subnet: "10.1.0.0/24", Labels: map[string]string{LabelPlatform: "home-lab", LabelNetwork: "big", LabelSubnet: "10.1.0.0/24"}},
+		{Name: "home-false", Subnet: "10.2.0.0/24", Labels: map[string]string{LabelPlatform: "home", LabelNetwork: "false", LabelSubnet: "10.3.0.0/24"}},
+		{Name: "home-by-name", Subnet: "10.4.0.0/24"},
+	}
+	lock := AdoptSubnets(Lock{}, "home", networks)
+	if lock.Range != given.Range || len(lock.Subnets) != 2 {
+		t.Errorf("adopted %+v, given was %+v", lock, given)
+	}
+	// The host reaches them all, and they are taken all the same.
+	again, err := Allocate(lock, "home", append(needs, NetworkNeed{Key: "new", Hosts: 1}), []netip.Prefix{netip.MustParsePrefix(front), netip.MustParsePrefix(own)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if again.Subnets["hello-front"] != front || again.Subnets["app/default"] != own {
+		t.Errorf("they moved: %v", again.Subnets)
+	}
+	if kept := AdoptSubnets(given, "home", []Network{{Subnet: "10.9.0.0/24", Labels: map[string]string{LabelPlatform: "home", LabelNetwork: "hello-front", LabelSubnet: "10.9.0.0/24"}}}); kept.Subnets["hello-front"] != front {
+		t.Error("what the lock holds was overwritten")
+	}
+}
