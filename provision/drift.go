@@ -215,3 +215,13 @@ func (p *Provisioner) Recollect(prep Prepared) error {
 	p.recollect(&m, prep.Rendered, prep.State, func(string) bool { return false })
 	return p.writeMemory(m)
 }
+
+// ForgetData forgets the directory of a volume that is removed on purpose.
+func (p *Provisioner) ForgetData(volume string) error {
+	m, err := p.readMemory()
+	if err != nil {
+		return err
+	}
+	delete(m.Data, volume)
+	return p.writeMemory(m)
+}

@@ -181,9 +181,14 @@ func (m *machine) removeVolume(ctx context.Context, v goneVolume) error {
 		return nil
 	}
 	for _, class := range []string{"containers", "projects", "databases"} {
-		if within(m.Root(class), v.Path) {
-			return os.RemoveAll(v.Path)
+		if !within(m.Root(class), v.Path) {
+			continue
 		}
+		// Forgotten first: killed in between, the data is there and nobody misses it.
+		if err := m.prov.ForgetData(v.Key); err != nil {
+			return err
+		}
+		return os.RemoveAll(v.Path)
 	}
 	return &failure{err: fmt.Errorf("the data of %s stays in %s, which is below no storage root of %s", v.Key, v.Path, stacks.PlatformFile),
 		hint: "remove the directory by hand if you are sure"}
