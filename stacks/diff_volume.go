@@ -63,6 +63,9 @@ func orUnknown(s string) string {
 func (d *differ) data(s RenderedStack, v RenderedVolume) {
 	name := "data of " + v.Key
 	have := d.have.Data[v.Key]
+	if _, underWay := d.have.Interrupted[s.Name]; underWay {
+		return // killed between two renames, the next apply does the second
+	}
 	switch {
 	case have.Missing:
 		// A disk that is not mounted looks like this too: a program started now

@@ -80,6 +80,9 @@ func TestDrift(t *testing.T) {
 			"blocked volume home-app_data: its driver is nfs, not local\n", "volume home-app_data: its driver is nfs, not local"},
 		{"data gone", func(_ *Rendered, s *State) { s.Data["app/data"] = DataState{Missing: true} },
 			"blocked data of app/data: its directory /srv/app/data is gone\n", "data of app/data: its directory /srv/app/data is gone"},
+		{"data gone between two renames of a way back", func(_ *Rendered, s *State) {
+			s.Data["app/data"], s.Interrupted = DataState{Missing: true}, map[string][]string{"app": {"db"}}
+		}, "app/db: start, risk none (the last apply was interrupted here)\n", ""},
 		{"data emptied", func(_ *Rendered, s *State) { s.Data["app/data"] = DataState{Emptied: true} },
 			"", "data of app/data: /srv/app/data is empty, and was not when croft last applied"},
 		{"data given to another", func(_ *Rendered, s *State) { s.Data["app/data"] = DataState{Owner: "1:1", Was: "0:0"} },

@@ -275,41 +275,6 @@ func networkOnce(t *testing.T, s *scene) {
 	}
 }
 
-func connectTwice(t *testing.T, s *scene) {
-	s.up(t, "1", "side")
-	front := stacks.SharedNetwork{Name: s.Platform + "-front", Key: "front", Subnet: "10.213.253.0/24"}
-	if err := s.Engine.CreateNetwork(s.ctx, s.Platform, front); err != nil {
-		t.Fatal(err)
-	}
-	id := s.id(t, "side")
-	for range 2 {
-		if err := s.Engine.Connect(s.ctx, front.Name, id, []string{"proxy"}); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want := []string{front.Name, s.Platform + "-own"}
-	if got := s.observe(t).Of(s.project, "side")[0].Networks; !slices.Equal(got, want) {
-		t.Errorf("networks are %v, want %v", got, want)
-	}
-	if err := s.Engine.RemoveNetwork(s.ctx, front.Name); err == nil {
-		t.Error("a network in use was removed")
-	}
-	if err := s.Engine.Connect(s.ctx, s.Platform+"-none", id, nil); err == nil {
-		t.Error("a missing network was joined")
-	}
-	for range 2 {
-		if err := s.Engine.Disconnect(s.ctx, front.Name, id); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := s.Engine.Disconnect(s.ctx, front.Name, "0000000000000000"); err != nil {
-		t.Errorf("taking off a container that is gone: %v", err)
-	}
-	if err := s.Engine.RemoveNetwork(s.ctx, front.Name); err != nil {
-		t.Errorf("nobody is on it any more: %v", err)
-	}
-}
-
 func inspectOrder(t *testing.T, s *scene) {
 	s.up(t, "1", "side", "web")
 	web, side := s.id(t, "web"), s.id(t, "side")

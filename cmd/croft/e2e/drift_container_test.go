@@ -63,6 +63,8 @@ func (s *driftScene) crash(service string) {
 
 func containerDrift() []drift {
 	var taken net.Listener
+	var webStarted string
+	started := func(s *driftScene) string { return s.docker("inspect", "-f", "{{.State.StartedAt}}", s.id("web")) }
 	return []drift{
 		{name: "container removed", do: func(s *driftScene) { s.docker("rm", "-f", s.id("web")) },
 			want: []string{"app/web: its container is gone"}, changes: []string{"app/web create"}},
@@ -79,11 +81,17 @@ func containerDrift() []drift {
 					s.t.Errorf("it is called %s", name)
 				}
 			}},
-		{name: "container made again by hand with its labels", do: func(s *driftScene) { s.byHand("side", s.name+"-app-side-1", true) },
+		{name: "container made again by hand with its labels", do: func(s *driftScene) {
+			webStarted = started(s)
+			s.byHand("side", s.name+"-app-side-1", true)
+		},
 			want: []string{"app/side: its container is not the one croft made", "app/sharer: it shares the network of a container that is gone"},
 			// web asks to be restarted with side, sharer has its network.
 			changes: []string{"app/side recreate", "app/sharer recreate", "app/web restart"},
 			after: func(s *driftScene) {
+				if started(s) == webStarted {
+					s.t.Error("web was not restarted")
+				}
 				if s.docker("inspect", "-f", "{{.HostConfig.NetworkMode}}", s.id("sharer")) != "container:"+s.id("side") {
 					s.t.Error("the sharer is not on the new container's network")
 				}
