@@ -180,7 +180,7 @@ func (p *Provisioner) recollect(m *memory, r stacks.Rendered, state stacks.State
 			if !slices.Contains(m.Written[s.Name], f.Path) {
 				m.Written[s.Name] = append(m.Written[s.Name], f.Path)
 			}
-			m.Sums[s.Name+"/"+f.Path] = stacks.ContentSum(f.Content)
+			m.Sums[s.Name+"/"+f.Path] = f.Written()
 		}
 	}
 }

@@ -67,7 +67,7 @@ func (r *run) wroteThese(s stacks.RenderedStack) error {
 	sums := map[string]string{}
 	for _, f := range s.Files {
 		paths = append(paths, f.Path)
-		sums[s.Name+"/"+f.Path] = stacks.ContentSum(f.Content)
+		sums[s.Name+"/"+f.Path] = f.Written()
 	}
 	r.mu.Lock()
 	for key := range r.memory.Sums {

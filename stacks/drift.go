@@ -194,16 +194,26 @@ func (d *differ) tag(name, id, cause string) {
 // driftedFile tells of a live file that is not what croft wrote. One that is, and
 // is to be another, follows from croft.yaml.
 func (d *differ) driftedFile(stack, path string) {
-	wrote := d.have.Wrote[stack+"/"+path]
+	subject := "file " + stack + "/" + path
+	wrote, mode, known := strings.Cut(d.have.Wrote[stack+"/"+path], " ")
 	live, there := d.have.Live[stack][path]
 	switch {
-	case wrote == "" || live == wrote:
+	case !known:
 	case !there:
-		d.drifted("file "+stack+"/"+path, "it is missing on disk")
+		d.drifted(subject, "it is missing on disk")
+	case live != wrote:
+		d.drifted(subject, "it was changed on disk")
 	default:
-		d.drifted("file "+stack+"/"+path, "it was changed on disk")
+		if now, seen := d.have.LiveModes[stack][path]; seen && octal(now) != mode {
+			d.drifted(subject, "it has mode "+octal(now)+", not "+mode)
+		}
 	}
 }
+
+// Written is how State.Wrote remembers a file.
+func (f RenderedFile) Written() string { return ContentSum(f.Content) + " " + octal(f.Mode) }
+
+func octal(mode uint32) string { return fmt.Sprintf("%04o", mode) }
 
 // lost writes files of the state directory again that somebody removed.
 func (d *differ) lost() {

@@ -63,6 +63,8 @@ func TestDrift(t *testing.T) {
 			"app/web: recreate, risk downtime (file conf/web.conf was changed on disk)\n",
 			"file app/conf/web.conf: it was changed on disk\napp/web: file conf/web.conf was changed on disk"},
 		{"live file removed", func(_ *Rendered, s *State) { delete(s.Live["app"], ComposeFile) }, "", "file app/compose.yaml: it is missing on disk"},
+		{"live file opened", func(_ *Rendered, s *State) { s.LiveModes["app"]["conf/web.conf"] = 0o666 }, "", "file app/conf/web.conf: it has mode 0666, not 0644"},
+		{"a file that is to have another mode is no drift", func(r *Rendered, _ *State) { r.Stacks[0].Files[1].Mode = 0o600 }, "", ""},
 		{"secret edited", func(r *Rendered, s *State) { s.Undelivered = map[string]Undelivered{"/run/s/pass": SecretChanged} },
 			"app/web: recreate, risk downtime (secret pass was changed in memory)\n", "app/web: secret pass was changed in memory"},
 		{"secret unprotected", func(r *Rendered, s *State) {
@@ -125,8 +127,11 @@ func applied() (Rendered, State) {
 	have.KnownNetworks = map[string]string{"home-app-front": "n1"}
 	have.Data = map[string]DataState{"app/data": {}}
 	have.Wrote = map[string]string{}
-	for path, sum := range have.Live["app"] {
-		have.Wrote["app/"+path] = sum
+	have.LiveModes = map[string]map[string]uint32{"app": {}}
+	for i := range want.Stacks[0].Files {
+		f := &want.Stacks[0].Files[i]
+		f.Mode = 0o644
+		have.Wrote["app/"+f.Path], have.LiveModes["app"][f.Path] = f.Written(), f.Mode
 	}
 	return want, have
 }

@@ -121,7 +121,8 @@ type State struct {
 	Ended map[string]bool `json:"ended,omitempty"`
 	// Undelivered is what is wrong with secret files on the tmpfs: path -> what.
 	Undelivered map[string]Undelivered `json:"undelivered,omitempty"`
-	// Wrote is what croft wrote last under live/: "stack/slash path" -> sha256.
+	// Wrote is what croft wrote last under live/: "stack/slash path" -> sha256 and
+	// mode, see RenderedFile.Written.
 	Wrote map[string]string `json:"wrote,omitempty"`
 	// KnownNetworks is the networks that croft's last apply left: name -> ID.
 	KnownNetworks map[string]string `json:"known_networks,omitempty"`

@@ -64,6 +64,13 @@ func fileDrift() []drift {
 			s.check(os.Remove(s.live("app/one.txt")))
 			s.check(os.Mkdir(s.live("app/one.txt"), 0o755))
 		}, want: missing, changes: recreate, after: (*driftScene).readsOne},
+		{name: "mounted file opened to all", do: func(s *driftScene) { s.check(os.Chmod(s.live("app/one.txt"), 0o666)) },
+			want: s1("file app/one.txt: it has mode 0666, not 0644"), after: func(s *driftScene) {
+				s.readsOne()
+				if info, err := os.Stat(s.live("app/one.txt")); err != nil || info.Mode().Perm() != 0o644 {
+					s.t.Errorf("it is %v, %v", info, err)
+				}
+			}},
 		{name: "a directory of files replaced by a link", do: func(s *driftScene) {
 			s.check(os.Rename(s.live("app/conf"), filepath.Join(s.root, "elsewhere")))
 			s.check(os.Symlink(filepath.Join(s.root, "elsewhere"), s.live("app/conf")))
