@@ -53,6 +53,12 @@ func (r *run) keepResult(s stacks.RenderedStack) error {
 		}
 		r.rev.Inputs[s.Name] = d.InputHash()
 	}
+	if from, old := r.prep.Desired.Held[s.Name]; old && r.rev.Stacks[s.Name] == "held" {
+		if r.rev.ReadFrom == nil {
+			r.rev.ReadFrom = map[string]int{}
+		}
+		r.rev.ReadFrom[s.Name] = from
+	}
 	if err := r.p.endRevision(r.rev); err != nil {
 		return err
 	}

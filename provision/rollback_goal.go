@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io/fs"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,11 +26,16 @@ func (p *Provisioner) Goals() ([]Revision, error) {
 func (p *Provisioner) goals(history []Revision) []Revision {
 	var out []Revision
 	for _, rev := range history[min(1, len(history)):] {
-		if p.hasInputs(rev.Number) {
+		if p.canBeGoal(rev) {
 			out = append(out, rev)
 		}
 	}
 	return out
+}
+
+// canBeGoal tells whether a revision came to an end that says what ran then.
+func (p *Provisioner) canBeGoal(rev Revision) bool {
+	return rev.Result != "interrupted" && len(rev.Stacks) > 0 && p.hasInputs(rev.Number)
 }
 
 func (p *Provisioner) hasInputs(revision int) bool {
@@ -48,23 +54,23 @@ func (p *Provisioner) goal(history []Revision, o RollbackOptions) (Revision, err
 			return Revision{}, &RollbackError{Why: "there is no earlier revision that was applied in full", Do: "croft history lists the revisions"}
 		}
 		for _, rev := range goals {
-			if rev.differs(history[0], o.Stacks) {
+			if p.differs(history, rev, o.Stacks) {
 				return rev, nil
 			}
 		}
 		return goals[0], nil
 	}
 	for _, rev := range history {
-		if rev.Number == o.To && p.hasInputs(o.To) {
+		if rev.Number == o.To && p.canBeGoal(rev) {
 			return rev, nil
 		}
 	}
 	why := fmt.Sprintf("there is no revision %d", o.To)
-	if _, err := fs.Stat(p.inputsOf(o.To), "."); err == nil {
+	if _, err := os.Stat(filepath.Dir(p.resultPath(o.To))); err == nil {
 		why = fmt.Sprintf("revision %d never came to an end", o.To)
-	}
-	if slices.ContainsFunc(history, func(r Revision) bool { return r.Number == o.To }) {
-		why = fmt.Sprintf("what was written in revision %d is not kept", o.To)
+		if !p.hasInputs(o.To) {
+			why = fmt.Sprintf("what was written in revision %d is not kept", o.To)
+		}
 	}
 	var can []string
 	for _, rev := range goals[:min(5, len(goals))] {
@@ -77,19 +83,23 @@ func (p *Provisioner) goal(history []Revision, o RollbackOptions) (Revision, err
 	return Revision{}, &RollbackError{Why: why, Do: do, Wrong: true}
 }
 
-// differs tells whether the stacks, or all, had other inputs or images in two
-// revisions. One that did not note its inputs counts as different.
-func (r Revision) differs(now Revision, names []string) bool {
+// differs tells whether the stacks, or all, ran from other inputs or on other
+// images in a revision than now. One that did not note its inputs counts as
+// different.
+func (p *Provisioner) differs(history []Revision, then Revision, names []string) bool {
 	if len(names) == 0 {
-		names = slices.Collect(maps.Keys(r.Stacks))
-		for ref, id := range r.Images {
+		names = slices.Collect(maps.Keys(then.Stacks))
+		now := history[slices.IndexFunc(history, func(r Revision) bool { return len(r.Stacks) > 0 })] // then at the latest
+		for ref, id := range then.Images {
 			if is, there := now.Images[ref]; there && is != id {
 				return true
 			}
 		}
 	}
 	for _, name := range names {
-		if r.Stacks[name] != "" && now.Stacks[name] != "" && (r.Inputs[name] == "" || r.Inputs[name] != now.Inputs[name]) {
+		ran, ok := p.ranFrom(history, name, then.Number)
+		runs, still := p.ranFrom(history, name, history[0].Number)
+		if then.Stacks[name] != "" && ok && still && (ran.Inputs[name] == "" || ran.Inputs[name] != runs.Inputs[name]) {
 			return true
 		}
 	}

@@ -1,10 +1,16 @@
 package provision_test
 
 import (
+	"context"
+	"errors"
+	"io/fs"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/croft-sh/croft/provision"
+	"github.com/croft-sh/croft/provision/enginetest"
+	"github.com/croft-sh/croft/stacks"
 )
 
 // TestANarrowedRollbackChangesNothingForward: what api needs is written anew and
@@ -57,5 +63,38 @@ func TestOrphansOfOthersStay(t *testing.T) {
 	b.mustRollback(o)
 	if b.engine.Container("home-api", "api").ID == "" || b.engine.Container("home-side", "extra").ID != "" {
 		t.Error("the wrong ones were removed")
+	}
+}
+
+// TestAKilledRollbackStillCountsAsWhatRan: it was cut off behind the gate of its
+// last stack; a change that fails next goes back to what ran then.
+func TestAKilledRollbackStillCountsAsWhatRan(t *testing.T) {
+	b := backBench(t)
+	b.mustBack()
+	b.side("side:2", "")
+	b.mustBack()
+	back, err := b.planRollback(provision.RollbackOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	write := b.p.WriteFile
+	_, err = b.p.Apply(ctx, back.Prepared, provision.ApplyOptions{WaitTimeout: time.Minute, Inputs: b.inputs(), Load: b.load}, func(e stacks.Event) {
+		if e.Stack == "side" && e.Phase == "up" && e.State == stacks.Done && e.Service == "" {
+			cancel()
+			b.p.WriteFile = func(string, []byte, fs.FileMode) error { return errors.New("killed") }
+		}
+	})
+	if err == nil {
+		t.Fatal("it was not killed")
+	}
+	b.p.WriteFile = write
+	b.side("side:3", "")
+	b.engine.Behave("side:3", enginetest.Behaviour{Exit: enginetest.Exited(1)})
+	_, err = b.applyBack()
+	var failed *provision.FailedError
+	if !errors.As(err, &failed) || failed.TakenBack != 1 || b.engine.Container("home-side", "side").Image != "side:1" {
+		t.Errorf("%v: %s runs", err, b.engine.Container("home-side", "side").Image)
 	}
 }

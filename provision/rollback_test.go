@@ -285,6 +285,34 @@ func TestOnlyRevisionsWithInputsCanBeChosen(t *testing.T) {
 	}
 }
 
+// TestRevisionsThatChangedNothingArePassedOver: a pull that failed, a change that
+// was taken back, and a run that was killed are no places to go back to.
+func TestRevisionsThatChangedNothingArePassedOver(t *testing.T) {
+	b := backBench(t)
+	b.mustBack()
+	b.side("side:2", "")
+	b.mustBack()
+	b.side("side:bad", "")
+	b.engine.Behave("side:bad", enginetest.Behaviour{Exit: enginetest.Exited(1)})
+	if _, err := b.applyBack(); err == nil { // 3: taken back
+		t.Fatal("no error")
+	}
+	b.side("side:none", "")
+	b.engine.Unknown("side:none")
+	if _, err := b.applyBack(); err == nil { // 4: cannot be pulled
+		t.Fatal("no error")
+	}
+	back, err := b.planRollback(provision.RollbackOptions{})
+	if err != nil || back.To.Number != 1 {
+		t.Errorf("back to %d (%v)", back.To.Number, err)
+	}
+	_, err = b.planRollback(provision.RollbackOptions{To: 4})
+	var refused *provision.RollbackError
+	if !errors.As(err, &refused) || refused.Why != "revision 4 never came to an end" || !strings.HasSuffix(refused.Do, "can be chosen: 3, 2, 1") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestGoingBackToARollback: what ran then was itself read from elsewhere.
 func TestGoingBackToARollback(t *testing.T) {
 	b := backBench(t)
