@@ -26,6 +26,7 @@ func TestOnlyTheseRemoveData(t *testing.T) {
 		"cmd/croft/eject_write.go ejectSecrets RemoveAll":           "a directory of its own that is empty by then",
 		"cmd/croft/draft.go check RemoveAll":                        "a copy of its own in the temporary directory",
 		"cmd/croft/draft.go writeStacks RemoveAll":                  "half-made copies of stacks under a prefix of croft's own",
+		"cmd/croft/stack_harden.go hardened RemoveAll":              "a copy of its own in the temporary directory",
 		"stacks/compose_include.go materialise RemoveAll":           "a directory of its own in the temporary directory",
 		"cmd/imagefarm/autheliashim/main.go writePrivate RemoveAll": "a test tool's own directory",
 	}
