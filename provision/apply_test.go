@@ -49,8 +49,12 @@ func (k *keeper) Fingerprints(keys []string) (map[string]string, error) {
 func (k *keeper) Undelivered(grants []stacks.Grant) (map[string]stacks.Undelivered, error) {
 	out := map[string]stacks.Undelivered{}
 	for _, g := range grants {
-		if _, err := os.Lstat(g.Path); err != nil {
+		info, err := os.Lstat(g.Path)
+		switch {
+		case err != nil:
 			out[g.Path] = stacks.SecretGone
+		case info.Mode().Perm() != 0o600:
+			out[g.Path] = "it is open to all"
 		}
 	}
 	return out, nil
@@ -62,6 +66,7 @@ func (k *keeper) Deliver(grants []stacks.Grant) error {
 		if err := os.MkdirAll(filepath.Dir(g.Path), 0o755); err != nil {
 			return err
 		}
+		_ = os.Remove(g.Path) // a new file has the mode asked for
 		if err := os.WriteFile(g.Path, []byte(g.Secret), 0o600); err != nil {
 			return err
 		}

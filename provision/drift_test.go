@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/croft-sh/croft/provision"
+	"github.com/croft-sh/croft/provision/host"
 	"github.com/croft-sh/croft/stacks"
 )
 
@@ -30,6 +31,11 @@ func TestDrift(t *testing.T) {
 		{"live compose edited", func(b *bench, _ string) { b.live("side/compose.yaml", "services: {}\n") }, "files [side/compose.yaml]"},
 		{"live file removed", func(b *bench, _ string) { b.live("side/compose.yaml", "") }, "files [side/compose.yaml]"},
 		{"tmpfs emptied", func(b *bench, _ string) { _ = os.RemoveAll(b.p.RunDir) }, "db/db: recreate, risk downtime (its secrets are gone from memory)"},
+		{"secret opened to all", func(b *bench, _ string) {
+			for _, g := range b.keeper.delivered {
+				_ = os.Chmod(g.Path, 0o644)
+			}
+		}, "files ["},
 		{"taken off a shared network", func(b *bench, id string) { _ = b.engine.Disconnect(context.Background(), "home-api-postgres", id) },
 			"network home-api-postgres: connect (db/db is not on it)"},
 		{"shared network removed", func(b *bench, id string) {
@@ -72,6 +78,7 @@ func TestDrift(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			b := newBench(t)
+			b.p.Leases = host.Leases{Dir: filepath.Join(b.p.StateDir, "leases")}
 			b.mustApply()
 			tt.change(b, b.engine.Container("home-db", "db").ID)
 			plan := b.plan(provision.PlanOptions{}).Plan

@@ -20,8 +20,10 @@ func touched(plan stacks.Plan) []string {
 		}
 	}
 	for _, f := range plan.Files {
-		stack, _, _ := strings.Cut(f, "/")
-		set[stack] = true
+		// Others are of the state directory, or secrets on the tmpfs.
+		if stack, _, live := strings.Cut(f, "/"); live && stack != "" {
+			set[stack] = true
+		}
 	}
 	return slices.Sorted(maps.Keys(set))
 }
