@@ -56,10 +56,11 @@ fmt: ## format the code
 fuzz: ## run every fuzzer for FUZZTIME (default 10s)
 	@.ci/fuzz.sh $(FUZZTIME)
 
-bench: build engine images ## croft beside docker compose at 82 services, written to docs/performance.md, and Go benchmarks
+bench: build engine images ## croft beside docker compose at 82, 300 and 1,000 services, written to docs/performance.md, and Go benchmarks
 	$(GO) test -run '^$$' -bench . -benchmem ./...
-	CROFT_BINARY=$(CURDIR)/bin/croft CROFT_BENCH_OUT=$(CURDIR)/docs/performance.md $(GO) test -tags e2e -run '^$$' \
-		-bench Scale -benchtime 1x -count=1 -timeout 20m ./cmd/croft/e2e
+	CROFT_BINARY=$(CURDIR)/bin/croft CROFT_BENCH_OUT=$(CURDIR)/docs/performance.md CROFT_BENCH_SERVICES=$${CROFT_BENCH_SERVICES-82,300,1000} \
+		$(GO) test -tags e2e -run '^$$' \
+		-bench Scale -benchtime 1x -count=1 -timeout 60m ./cmd/croft/e2e
 
 chaos: build engine images ## applies killed at a hundred random moments, then the fuzzers, ten minutes each
 	CROFT_BINARY=$(CURDIR)/bin/croft CROFT_CHAOS_ROUNDS=$${CROFT_CHAOS_ROUNDS:-100} $(GO) test $(TESTFLAGS) -tags e2e -count=1 \

@@ -76,7 +76,7 @@ func (k *keeper) Deliver(grants []stacks.Grant) error {
 
 // bench is a platform on disk and an engine in memory.
 type bench struct {
-	t      *testing.T
+	t      testing.TB
 	dir    string
 	engine *enginetest.Fake
 	keeper *keeper
@@ -118,7 +118,7 @@ services:
 	}
 }
 
-func newBench(t *testing.T) *bench {
+func newBench(t testing.TB) *bench {
 	t.Helper()
 	b := &bench{t: t, dir: t.TempDir(), engine: enginetest.New(), keeper: &keeper{have: map[string]string{}}}
 	for path, text := range base() {

@@ -90,13 +90,25 @@ func SecretSpecs(d stacks.Desired) map[string]stacks.SecretSpec {
 
 // Plan observes and compares. It takes no lock and changes nothing.
 func (p *Provisioner) Plan(ctx context.Context, d stacks.Desired, o PlanOptions) (Prepared, error) {
+	return p.planOf(ctx, o, func() (stacks.Desired, stacks.Rendered, stacks.Lock, error) {
+		rendered, lock, err := p.renderAdopting(ctx, d)
+		return d, rendered, lock, err
+	})
+}
+
+// renderer gives what is desired, what would run, and the lock with what is new.
+type renderer func() (stacks.Desired, stacks.Rendered, stacks.Lock, error)
+
+// planOf is Plan of what render gives, which works while the machine is observed.
+func (p *Provisioner) planOf(ctx context.Context, o PlanOptions, render renderer) (Prepared, error) {
 	var (
+		d        stacks.Desired
 		rendered stacks.Rendered
 		lock     stacks.Lock
 		state    stacks.State
 		both     errgroup.Group
 	)
-	both.Go(func() (err error) { rendered, lock, err = p.renderAdopting(ctx, d); return })
+	both.Go(func() (err error) { d, rendered, lock, err = render(); return })
 	both.Go(func() (err error) { state, err = p.Observe(ctx); return })
 	if err := both.Wait(); err != nil {
 		return Prepared{}, err

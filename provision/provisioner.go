@@ -33,6 +33,11 @@ type Provisioner struct {
 	// Routes gives the networks the host reaches, so that subnets avoid them.
 	Routes func() ([]netip.Prefix, error)
 	Now    func() time.Time
+	// InputSum names what a Loader would read for these stacks, as Desired.Inputs,
+	// without loading it. Without it, or Program, nothing is kept of a render.
+	InputSum func(stacks []string) (string, error)
+	// Program names the program that runs: what another one rendered does not count.
+	Program string
 }
 
 // Prepared is a plan and everything it was made from.

@@ -66,6 +66,7 @@ type differ struct {
 	o    DiffOptions
 	plan Plan
 	anew map[string]bool // networks that are made anew
+	index
 }
 
 func (d *differ) selected(stack string) bool {
@@ -80,8 +81,7 @@ func (d *differ) stack(s RenderedStack) {
 	d.files(s)
 	d.volumes(s)
 	d.ownNetworks(s)
-	old := composeServices(d.have.LiveCompose[s.Name])
-	fresh := composeServices(s.Compose())
+	old, fresh := d.texts(s)
 	replaced := map[string]Action{}
 	for _, svc := range s.Services { // in dependency order: those followed come first
 		c, strange := d.service(s, svc, old[svc.Name], fresh[svc.Name])
@@ -155,7 +155,7 @@ func (d *differ) files(s RenderedStack) {
 // gives the causes that somebody else brought about.
 func (d *differ) service(s RenderedStack, svc RenderedService, old, fresh map[string]any) (c Change, strange []string) {
 	c = Change{Stack: s.Name, Service: svc.Name, Action: ActionNone, Risk: RiskNone, Causes: []string{}}
-	got := d.have.Of(s.Project, svc.Name)
+	got := d.of(s.Project, svc.Name)
 	for _, g := range got {
 		c.Containers = append(c.Containers, g.ID)
 	}

@@ -111,7 +111,7 @@ func (d *differ) hub(n SharedNetwork, h Hub) {
 	if !ok {
 		return
 	}
-	for _, g := range d.have.Of(s.Project, h.Service) {
+	for _, g := range d.of(s.Project, h.Service) {
 		if !g.Running() || slices.Contains(g.Networks, n.Name) {
 			continue
 		}
@@ -129,7 +129,7 @@ func (d *differ) strays(s RenderedStack, svc RenderedService, c Change) {
 	if c.Action == ActionCreate || c.Action == ActionRecreate {
 		return
 	}
-	for _, g := range d.have.Of(s.Project, svc.Name) {
+	for _, g := range d.of(s.Project, svc.Name) {
 		if c.Action == ActionRemove && slices.Contains(c.Containers, g.ID) {
 			continue
 		}

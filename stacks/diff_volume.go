@@ -7,10 +7,7 @@ import (
 // volumes compares a stack's volumes and the directories their data lies in.
 // Nothing here removes or replaces data; what would need that blocks the plan.
 func (d *differ) volumes(s RenderedStack) {
-	have := map[string]Volume{}
-	for _, v := range d.have.Volumes {
-		have[v.Name] = v
-	}
+	have := d.byName()
 	for _, v := range s.Volumes {
 		d.data(s, v)
 		if v.Name == "" {

@@ -155,7 +155,7 @@ func (d *differ) stranger(c Container) {
 // ailing tells of a service that runs and is not well: restarting it again is
 // not a repair.
 func (d *differ) ailing(s RenderedStack, svc RenderedService) {
-	for _, g := range d.have.Of(s.Project, svc.Name) {
+	for _, g := range d.of(s.Project, svc.Name) {
 		switch {
 		case g.State == "restarting":
 			d.odd(s.Name+"/"+svc.Name, fmt.Sprintf("it crashes again and again, last with exit code %d", g.ExitCode),
@@ -170,7 +170,7 @@ func (d *differ) ailing(s RenderedStack, svc RenderedService) {
 // where they mean nothing any more, and puts croft's own tags back.
 func (d *differ) images(s RenderedStack, svc RenderedService) {
 	key := s.Name + "/" + svc.Name
-	for _, g := range d.have.Of(s.Project, svc.Name) {
+	for _, g := range d.of(s.Project, svc.Name) {
 		if g.Spec() != svc.Spec || g.ImageID == "" || !slices.Contains(d.have.Made[key], g.ID) {
 			continue
 		}

@@ -11,8 +11,7 @@ import (
 // warning names what waits. Networks that its neighbours share with it are still
 // joined, which touches no container of its own.
 func (d *differ) held(s RenderedStack) {
-	old := composeServices(d.have.LiveCompose[s.Name])
-	fresh := composeServices(s.Compose())
+	old, fresh := d.texts(s)
 	for _, svc := range s.Services {
 		c, strange := d.service(s, svc, old[svc.Name], fresh[svc.Name])
 		d.drifted(s.Name+"/"+svc.Name, strange...)

@@ -25,7 +25,11 @@ type LoadOptions struct {
 // need, and resolves it. Every problem is reported at once; with an error among
 // them Desired must not be used.
 func LoadDesired(fsys fs.FS, o LoadOptions) (Desired, Problems) {
-	p, problems := LoadPlatform(fsys)
+	config, problem := readRegular(fsys, PlatformFile, maxYAMLBytes)
+	if problem != nil {
+		return Desired{}, Problems{*problem}
+	}
+	p, problems := readPlatform(config)
 	if problems.Err() != nil {
 		return Desired{}, problems
 	}
@@ -51,6 +55,9 @@ func LoadDesired(fsys fs.FS, o LoadOptions) (Desired, Problems) {
 		return Desired{}, problems
 	}
 	d, ps := Resolve(p, slices.Collect(maps.Values(loaded)))
+	if len(o.Instead) == 0 {
+		d.Inputs = inputSum(config, d.Stacks, o)
+	}
 	return d, append(problems, ps...)
 }
 

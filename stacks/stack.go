@@ -104,6 +104,9 @@ type Desired struct {
 	// Held names stacks that were read from an earlier revision, and which: what
 	// is written now failed.
 	Held map[string]int
+	// Inputs names every byte this was read from, as InputSum does; "" where
+	// stacks were taken from elsewhere.
+	Inputs string
 }
 
 // Stack gives one stack by name.

@@ -94,7 +94,7 @@ type DataState struct {
 
 // State is what was observed in one pass, without a decision.
 type State struct {
-	Engine     string            `json:"engine"` // version
+	Engine     string            `json:"engine"` // version of the API that is spoken
 	Containers []Container       `json:"containers"`
 	Networks   []Network         `json:"networks"`
 	Volumes    []Volume          `json:"volumes"`

@@ -165,6 +165,11 @@ func (m *machine) carryOut(ctx context.Context, prepared provision.Prepared, o a
 	done()
 	r.Result, r.Revision, r.Stacks = rev.Result, rev.Number, rev.Stacks
 	r.Duration = m.app.now().Sub(began).Round(time.Millisecond).String()
+	if err == nil {
+		// So that the next plan finds a render that is kept. All is done by now:
+		// what goes wrong here, the next plan says.
+		_, _ = m.look(ctx, planOptions{})
+	}
 	return err
 }
 

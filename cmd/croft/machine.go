@@ -73,6 +73,8 @@ func (a *app) offline(p *platform) *provision.Provisioner {
 		Routes:     host.Routes,
 		Leases:     host.Leases{Dir: p.paths.Leases},
 		Now:        a.now,
+		InputSum:   p.sum,
+		Program:    host.Program(),
 	}
 }
 

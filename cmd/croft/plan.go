@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/spf13/cobra"
 
@@ -58,23 +59,23 @@ func runPlan(ctx context.Context, a *app, o planOptions, detailed bool, save str
 		return err
 	}
 	defer m.close()
-	prepared, err := m.plan(ctx, o)
+	plan, err := m.look(ctx, o)
 	if err != nil {
 		return err
 	}
 	if save != "" {
-		if err := savePlan(save, m.dir, prepared.Plan, o); err != nil {
+		if err := savePlan(save, m.dir, plan, o); err != nil {
 			return err
 		}
 		a.note("saved: croft apply %s carries it out", save)
 	}
-	if err := a.printPlan(prepared.Plan); err != nil {
+	if err := a.printPlan(plan); err != nil {
 		return err
 	}
-	if err := blockedError(prepared.Plan); err != nil {
+	if err := blockedError(plan); err != nil {
 		return err
 	}
-	if detailed && !prepared.Plan.Empty() {
+	if detailed && !plan.Empty() {
 		return &silentError{code: exitPending}
 	}
 	return nil
@@ -89,7 +90,25 @@ func (m *machine) plan(ctx context.Context, o planOptions) (provision.Prepared, 
 	if err := stackNames(d, o.stacks); err != nil {
 		return provision.Prepared{}, err
 	}
-	return m.prov.Plan(ctx, d, provision.PlanOptions{Stacks: o.stacks, RemoveOrphans: o.removeOrphans})
+	return m.prov.Plan(ctx, d, o.forProvision())
+}
+
+// look is plan where nothing is going to be applied: what was rendered before
+// counts, where nothing changed since.
+func (m *machine) look(ctx context.Context, o planOptions) (stacks.Plan, error) {
+	load := func(instead map[string]fs.FS) (stacks.Desired, error) {
+		d, err := m.load(instead)
+		if err != nil {
+			return d, err
+		}
+		return d, stackNames(d, o.stacks)
+	}
+	return m.prov.Look(ctx, load, o.forProvision())
+}
+
+// forProvision gives the options as package provision knows them.
+func (o planOptions) forProvision() provision.PlanOptions {
+	return provision.PlanOptions{Stacks: o.stacks, RemoveOrphans: o.removeOrphans}
 }
 
 func (a *app) printPlan(p stacks.Plan) error {

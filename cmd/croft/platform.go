@@ -84,12 +84,21 @@ func (p *platform) load(instead map[string]fs.FS) (stacks.Desired, error) {
 	if p.broken != nil {
 		return stacks.Desired{}, p.broken
 	}
-	d, problems := stacks.LoadDesired(p.files(), stacks.LoadOptions{Dir: p.dir, Facts: p.facts, Instead: instead})
+	d, problems := stacks.LoadDesired(p.files(), p.loadOptions(instead))
 	if err := problems.Err(); err != nil {
 		return stacks.Desired{}, err
 	}
 	d.Warnings = append(d.Warnings, problems.Warnings()...)
 	return d, nil
+}
+
+func (p *platform) loadOptions(instead map[string]fs.FS) stacks.LoadOptions {
+	return stacks.LoadOptions{Dir: p.dir, Facts: p.facts, Instead: instead}
+}
+
+// sum names what load would read for these stacks.
+func (p *platform) sum(stackNames []string) (string, error) {
+	return stacks.InputSum(p.files(), stackNames, p.loadOptions(nil))
 }
 
 // stackNames gives the stacks of the platform that match what was typed; none

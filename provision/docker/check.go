@@ -132,10 +132,11 @@ func (e *Engine) manifest(ctx context.Context, ref string) (ocispec.Descriptor, 
 // runs refuses an image that was built for other machines alone. One that does
 // not say for which is believed.
 func (e *Engine) runs(built []ocispec.Platform) error {
-	if e.machine.Architecture == "" {
-		return nil
+	here, err := e.machine()
+	if err != nil || here.Architecture == "" {
+		return err
 	}
-	match := platforms.Only(e.machine)
+	match := platforms.Only(here)
 	var names []string
 	for _, p := range built {
 		if p.Architecture == "" || match.Match(platforms.Normalize(p)) {
@@ -149,7 +150,7 @@ func (e *Engine) runs(built []ocispec.Platform) error {
 		return nil
 	}
 	slices.Sort(names)
-	return &foreignError{here: platforms.Format(e.machine), has: strings.Join(slices.Compact(names), ", ")}
+	return &foreignError{here: platforms.Format(here), has: strings.Join(slices.Compact(names), ", ")}
 }
 
 // blocked says what stands against the pull, a registry that does not answer only

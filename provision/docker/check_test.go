@@ -85,7 +85,9 @@ func TestCheckTellsOnceOfARegistryThatIsDown(t *testing.T) {
 }
 
 func TestImagesForOtherMachines(t *testing.T) {
-	e := &Engine{machine: ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}}
+	e := &Engine{machine: func() (ocispec.Platform, error) {
+		return ocispec.Platform{OS: "linux", Architecture: "arm64", Variant: "v8"}, nil
+	}}
 	p := func(arch, variant string) ocispec.Platform {
 		return ocispec.Platform{OS: "linux", Architecture: arch, Variant: variant}
 	}

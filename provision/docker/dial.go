@@ -10,6 +10,7 @@ import (
 	"os/user"
 	"sort"
 	"strings"
+	"sync"
 	"syscall"
 	"time"
 
@@ -30,9 +31,8 @@ const dialTimeout = 15 * time.Second
 // Engine is a container engine that answers.
 type Engine struct {
 	api     client.APIClient
-	cli     command.Cli // what the Compose SDK works with; same connection as api
-	version string      // of the engine, when it was dialled
-	machine ocispec.Platform
+	cli     func() (command.Cli, error)      // what the Compose SDK works with; same connection as api
+	machine func() (ocispec.Platform, error) // what the engine runs images for
 	// patience is for registries.
 	patience patience
 	starts   chan struct{} // one place for each start of ours under way
@@ -68,17 +68,33 @@ func Dial(ctx context.Context) (*Engine, error) {
 	return e, nil
 }
 
-// connect shakes hands through api and prepares the SDK's side.
+// connect shakes hands through api. What most commands do without is made when
+// it is first used: the SDK's side, and what the machine is, which the engine
+// starts programs to answer.
 func connect(ctx context.Context, api client.APIClient) (*Engine, error) {
 	bounded, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
 	if _, err := api.Ping(bounded, client.PingOptions{NegotiateAPIVersion: true}); err != nil {
 		return nil, diagnose(ctx, api.DaemonHost(), err)
 	}
+	return &Engine{
+		api: api, patience: defaultPatience(), starts: make(chan struct{}, startsAtOnce),
+		cli:     sync.OnceValues(func() (command.Cli, error) { return newCLI(api) }),
+		machine: sync.OnceValues(func() (ocispec.Platform, error) { return machineOf(ctx, api) }),
+	}, nil
+}
+
+func machineOf(ctx context.Context, api client.APIClient) (ocispec.Platform, error) {
+	bounded, cancel := context.WithTimeout(ctx, dialTimeout)
+	defer cancel()
 	v, err := api.ServerVersion(bounded, client.ServerVersionOptions{})
 	if err != nil {
-		return nil, failed("ask the container engine for its version", err)
+		return ocispec.Platform{}, failed("ask the container engine for its version", err)
 	}
+	return platforms.Normalize(ocispec.Platform{OS: v.Os, Architecture: v.Arch}), nil
+}
+
+func newCLI(api client.APIClient) (command.Cli, error) {
 	// The client is given, as DockerCli ends the whole process when it cannot
 	// make one itself.
 	cli, err := command.NewDockerCli(command.WithCombinedStreams(io.Discard), command.WithAPIClient(api))
@@ -88,8 +104,7 @@ func connect(ctx context.Context, api client.APIClient) (*Engine, error) {
 	if err != nil {
 		return nil, failed("prepare the Compose SDK", err)
 	}
-	return &Engine{api: api, cli: cli, version: v.Version, patience: defaultPatience(), starts: make(chan struct{}, startsAtOnce),
-		machine: platforms.Normalize(ocispec.Platform{OS: v.Os, Architecture: v.Arch})}, nil
+	return cli, nil
 }
 
 // closeQuietly closes a client that never answered; only a real failure is worth telling.

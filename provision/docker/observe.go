@@ -48,7 +48,7 @@ func (e *Engine) Observe(ctx context.Context, platform string) (stacks.State, er
 		return stacks.State{}, err
 	}
 	return stacks.State{
-		Engine:     e.version,
+		Engine:     e.api.ClientVersion(),
 		Containers: containersOf(platform, containers.Items),
 		Networks:   networksOf(platform, networks.Items, containers.Items),
 		Volumes:    volumesOf(platform, volumes.Items),

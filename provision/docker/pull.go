@@ -172,7 +172,11 @@ func (e *Engine) stream(ctx context.Context, s step, auth string, watched *downl
 // credentials gives what docker login stored for the registry of ref. Without
 // any it is an empty token, which is what the engine expects for anonymous pulls.
 func (e *Engine) credentials(ref string) (string, error) {
-	auth, err := command.RetrieveAuthTokenFromImage(e.cli.ConfigFile(), ref)
+	cli, err := e.cli()
+	if err != nil {
+		return "", err
+	}
+	auth, err := command.RetrieveAuthTokenFromImage(cli.ConfigFile(), ref)
 	if err != nil {
 		return "", fmt.Errorf("credentials for %s: %w", registryOf(ref), err)
 	}

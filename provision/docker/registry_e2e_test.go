@@ -301,7 +301,11 @@ func TestCredentialsOfDockerLogin(t *testing.T) {
 	first := s.push(ref, 1000)
 	want := provision.PullRequest{Reference: ref}
 	login := func(user, password string) { // as it is after docker login
-		s.cli.ConfigFile().GetAuthConfigs()[s.registry.Addr] = types.AuthConfig{Username: user, Password: password, ServerAddress: s.registry.Addr}
+		cli, err := s.cli()
+		if err != nil {
+			t.Fatal(err)
+		}
+		cli.ConfigFile().GetAuthConfigs()[s.registry.Addr] = types.AuthConfig{Username: user, Password: password, ServerAddress: s.registry.Addr}
 	}
 	for _, bad := range []string{"", "ada:wrong", "eve:correct horse"} {
 		if user, password, ok := strings.Cut(bad, ":"); ok {

@@ -138,7 +138,11 @@ func (e *Engine) layersOf(ctx context.Context, f found, in system.Info) ([]ocisp
 
 // ofMachine gives the manifest that the engine would take.
 func (e *Engine) ofMachine(list []ocispec.Descriptor) (ocispec.Descriptor, error) {
-	match := platforms.Only(e.machine)
+	here, err := e.machine()
+	if err != nil {
+		return ocispec.Descriptor{}, err
+	}
+	match := platforms.Only(here)
 	list = slices.DeleteFunc(slices.Clone(list), func(d ocispec.Descriptor) bool { return d.Platform == nil || !match.Match(*d.Platform) })
 	if len(list) == 0 {
 		return ocispec.Descriptor{}, errors.New("no manifest for this machine")
@@ -166,7 +170,11 @@ func read(ctx context.Context, from remotes.Fetcher, desc ocispec.Descriptor, in
 // fetcher speaks to the registry of ref with the credentials of docker login,
 // without encryption only where the engine does so too.
 func (e *Engine) fetcher(ctx context.Context, ref string, in system.Info) (remotes.Fetcher, error) {
-	auth, err := e.cli.ConfigFile().GetAuthConfig(registryOf(ref))
+	cli, err := e.cli()
+	if err != nil {
+		return nil, err
+	}
+	auth, err := cli.ConfigFile().GetAuthConfig(registryOf(ref))
 	if err != nil {
 		return nil, err
 	}

@@ -84,7 +84,11 @@ func (e *Engine) Up(ctx context.Context, req provision.UpRequest, ev stacks.Even
 // sdk makes a Compose service for one call. It costs less than a millisecond,
 // and keeps the events and answers of parallel calls apart.
 func (e *Engine) sdk(p *progress, log *tailBuffer) (api.Compose, error) {
-	return compose.NewComposeService(e.cli,
+	with, err := e.cli()
+	if err != nil {
+		return nil, err
+	}
+	return compose.NewComposeService(with,
 		compose.WithEventProcessor(p),
 		compose.WithPrompt(p.decline),
 		compose.WithOutputStream(log), compose.WithErrorStream(log),

@@ -22,22 +22,14 @@ func Routes() ([]netip.Prefix, error) {
 		return nil, failed("routes", "cannot read /proc/net/route", "", err)
 	}
 	found := parseRoutes(string(raw))
-	interfaces, err := net.Interfaces()
+	// All at once: asked for each interface, the kernel lists them all each time.
+	addresses, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, failed("routes", "cannot list network interfaces", "", err)
 	}
-	for _, i := range interfaces {
-		if i.Flags&net.FlagLoopback != 0 {
-			continue
-		}
-		addresses, err := i.Addrs()
-		if err != nil {
-			continue // it went away meanwhile
-		}
-		for _, a := range addresses {
-			if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLinkLocalUnicast() {
-				found = append(found, p.Masked())
-			}
+	for _, a := range addresses {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && !p.Addr().IsLoopback() && !p.Addr().IsLinkLocalUnicast() {
+			found = append(found, p.Masked())
 		}
 	}
 	slices.SortFunc(found, netip.Prefix.Compare)

@@ -85,6 +85,7 @@ type result struct {
 	code           int
 	stdout, stderr string
 	took           time.Duration
+	cpu            time.Duration // user and system
 }
 
 func (r result) String() string {
@@ -111,6 +112,9 @@ func start(cmd *exec.Cmd, args []string) (result, error) {
 	began := time.Now()
 	err := cmd.Run()
 	r := result{args: args, stdout: out.String(), stderr: errs.String(), took: time.Since(began)}
+	if cmd.ProcessState != nil {
+		r.cpu = cmd.ProcessState.UserTime() + cmd.ProcessState.SystemTime()
+	}
 	var exit *exec.ExitError
 	switch {
 	case errors.As(err, &exit):

@@ -3,21 +3,24 @@
 package e2e
 
 import (
+	"cmp"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
 )
 
 // BenchmarkScale sets croft beside docker compose on the same platform in the
-// same run: 82 services in 20 plain stacks. What it prints are ratios; seconds
-// are of this machine and this hour. With CROFT_BENCH_OUT it writes the page
-// docs/performance.md. Nothing here asserts a time.
+// same run: 82 services in 20 plain stacks, or as many as CROFT_BENCH_SERVICES
+// lists. What it prints are ratios; seconds are of this machine and this hour.
+// With CROFT_BENCH_OUT it writes the page docs/performance.md. Nothing here
+// asserts a time.
 func BenchmarkScale(b *testing.B) {
 	for range b.N {
 		if err := scale(b); err != nil {
@@ -26,39 +29,98 @@ func BenchmarkScale(b *testing.B) {
 	}
 }
 
-const (
-	scaleStacks   = 20
-	scaleServices = 82
-	scaleRounds   = 7
-)
+// The size that is also started and removed by both.
+const scaleServices = 82
+
+// scaleRounds is how often both are run on what is there; larger platforms take
+// docker compose long enough that fewer will do.
+func scaleRounds(services int) int {
+	if services > 2*scaleServices {
+		return 3
+	}
+	return 7
+}
+
+// stacksOf is how many stacks hold so many services: four each, and a few more.
+func stacksOf(services int) int { return max(1, services*20/82) }
+
+// cost is what one run took: by the clock, and of the processors without the
+// engine's part.
+type cost struct{ wall, cpu time.Duration }
+
+// scaled is one size measured.
+type scaled struct {
+	services          int
+	start, plan, loop cost
+	first             starts // of scaleServices alone
+}
 
 func scale(b *testing.B) error {
+	var sizes []int
+	for _, word := range strings.Split(cmp.Or(os.Getenv("CROFT_BENCH_SERVICES"), strconv.Itoa(scaleServices)), ",") {
+		n, err := strconv.Atoi(word)
+		if err != nil || n < 1 {
+			return fmt.Errorf("CROFT_BENCH_SERVICES: %q is no number of services", word)
+		}
+		sizes = append(sizes, n)
+	}
+	var all []scaled
+	for _, n := range sizes {
+		one, err := scaleTo(b, n)
+		if err != nil {
+			return fmt.Errorf("%d services: %w", n, err)
+		}
+		all = append(all, one)
+		b.ReportMetric(one.loop.wall.Seconds()/one.plan.wall.Seconds(), fmt.Sprintf("plan-times-faster-at-%d", n))
+	}
+	return report(b, all)
+}
+
+func scaleTo(b *testing.B, services int) (out scaled, err error) {
 	p, err := makePlatform("scale")
 	if err != nil {
-		return err
+		return out, err
 	}
 	defer func() {
 		if err := p.remove(); err != nil {
 			b.Error(err)
 		}
 	}()
-	if err := p.writeScale(); err != nil {
-		return err
+	if err := p.writeScale(services); err != nil {
+		return out, err
 	}
 	compose, err := composeBinary()
 	if err != nil {
-		return err
+		return out, err
 	}
-	var first starts
-	if err := first.firstStart(p); err != nil {
-		return err
+	if services == scaleServices {
+		err = out.first.firstStart(p)
+	} else {
+		_, err = p.timed("apply", "-y")
+	}
+	if err != nil {
+		return out, err
 	}
 	files, err := filepath.Glob(filepath.Join(p.state, "live", "*", "compose.yaml"))
-	if err != nil || len(files) != scaleStacks {
-		return fmt.Errorf("%d live projects, want %d (%v)", len(files), scaleStacks, err)
+	if err != nil || len(files) != stacksOf(services) {
+		return out, fmt.Errorf("%d live projects, want %d (%v)", len(files), stacksOf(services), err)
 	}
-	var plans, loops []time.Duration
-	for range scaleRounds { // in turn, so that the machine's mood is the same for both
+	out.services = services
+	if err := p.unchanged(compose, files, &out); err != nil || services != scaleServices {
+		return out, err
+	}
+	return out, out.first.rounds(p, compose, files)
+}
+
+// unchanged has both look at a platform that is as it should be, in turn, so
+// that the machine's mood is the same for both.
+func (p *platform) unchanged(compose string, files []string, out *scaled) error {
+	var starts, plans, loops []cost
+	for range scaleRounds(out.services) {
+		start, err := p.timed("version")
+		if err != nil {
+			return err
+		}
 		plan, err := p.timed("plan", "--detailed-exitcode", "-o", "json")
 		if err != nil {
 			return fmt.Errorf("the second plan is not empty: %w", err)
@@ -67,22 +129,20 @@ func scale(b *testing.B) error {
 		if err != nil {
 			return err
 		}
-		plans, loops = append(plans, plan), append(loops, loop)
+		starts, plans, loops = append(starts, start), append(plans, plan), append(loops, loop)
 	}
-	if err := first.rounds(p, compose, files); err != nil {
-		return err
-	}
-	return report(b, middle(plans), middle(loops), first)
+	out.start, out.plan, out.loop = middle(starts), middle(plans), middle(loops)
+	return nil
 }
 
 // writeScale writes the platform: four services a stack, and a few more.
-func (p *platform) writeScale() error {
+func (p *platform) writeScale(services int) error {
 	config := fmt.Sprintf("version: 1\nname: %s\nexpose: loopback\nadmin: {name: ada, email: ada@example.com}\n%sstacks:\n", p.name, p.storageBlock())
-	left := scaleServices
-	for i := range scaleStacks {
-		name := fmt.Sprintf("s%02d", i)
+	left := services
+	for i := range stacksOf(services) {
+		name := fmt.Sprintf("s%03d", i)
 		config += "  " + name + ": {}\n"
-		count := left / (scaleStacks - i)
+		count := left / (stacksOf(services) - i)
 		left -= count
 		text := "services:\n"
 		for j := range count {
@@ -104,35 +164,68 @@ func (p *platform) writeScale() error {
 }
 
 // timed runs croft as a whole process and wants exit code 0.
-func (p *platform) timed(args ...string) (time.Duration, error) {
+func (p *platform) timed(args ...string) (cost, error) {
 	r, err := croft(p.dir, p.state, args...)
 	if err == nil && r.code != exitDone {
 		err = fmt.Errorf("%s", r)
 	}
-	return r.took, err
+	return cost{r.took, r.cpu}, err
 }
 
 // composeLoop is what an admin without croft runs: up -d, project after project.
-func composeLoop(compose string, files []string) (time.Duration, error) {
+func composeLoop(compose string, files []string) (cost, error) {
+	var out cost
 	began := time.Now()
 	for _, file := range files {
-		if out, err := exec.Command(compose, "-f", file, "up", "-d", "--quiet-pull").CombinedOutput(); err != nil {
-			return 0, fmt.Errorf("docker compose -f %s up -d: %w\n%s", file, err, out)
+		r, err := start(exec.Command(compose, "-f", file, "up", "-d", "--quiet-pull"), nil)
+		if err == nil && r.code != 0 {
+			err = fmt.Errorf("exit %d", r.code)
 		}
+		if err != nil {
+			return out, fmt.Errorf("docker compose -f %s up -d: %w\n%s", file, err, r.said())
+		}
+		out.cpu += r.cpu
 	}
-	return time.Since(began), nil
+	out.wall = time.Since(began)
+	return out, nil
 }
 
-func middle(list []time.Duration) time.Duration {
+// middle takes the clock's and the processors' middle each by itself.
+func middle(list []cost) cost {
+	var walls, cpus []time.Duration
+	for _, c := range list {
+		walls, cpus = append(walls, c.wall), append(cpus, c.cpu)
+	}
+	return cost{middleOf(walls), middleOf(cpus)}
+}
+
+func middleOf(list []time.Duration) time.Duration {
 	slices.Sort(list)
 	return list[len(list)/2]
 }
 
-func report(b *testing.B, plan, loop time.Duration, first starts) error {
-	whole, last, fresh := middle(first.whole), middle(first.last), middle(first.loop)
-	b.ReportMetric(loop.Seconds()/plan.Seconds(), "plan-times-faster")
-	b.ReportMetric(last.Seconds()/fresh.Seconds(), "first-start-of-loop")
-	b.ReportMetric(whole.Seconds()/fresh.Seconds(), "first-apply-of-loop")
+func report(b *testing.B, all []scaled) error {
+	var rows strings.Builder
+	for _, s := range all {
+		fmt.Fprintf(&rows, "| nothing changed, %d services in %d stacks: plan, beside up -d | **%.0f times faster** | %.3f s | %.2f s | %.3f s, %.0f times less | %.3f s |\n",
+			s.services, stacksOf(s.services), s.loop.wall.Seconds()/s.plan.wall.Seconds(), s.plan.wall.Seconds(), s.loop.wall.Seconds(),
+			s.plan.cpu.Seconds(), s.loop.cpu.Seconds()/s.plan.cpu.Seconds(), s.start.wall.Seconds())
+	}
+	for _, s := range all {
+		if len(s.first.loop) == 0 {
+			continue
+		}
+		whole, last, fresh := middleOf(s.first.whole), middleOf(s.first.last), middleOf(s.first.loop)
+		b.ReportMetric(last.Seconds()/fresh.Seconds(), "first-start-of-loop")
+		b.ReportMetric(whole.Seconds()/fresh.Seconds(), "first-apply-of-loop")
+		row := func(what string, took time.Duration) {
+			fmt.Fprintf(&rows, "| first start, %d services in %d stacks: %s, beside up -d | **%.2f of its time** | %.1f s | %.1f s | | |\n",
+				s.services, stacksOf(s.services), what, took.Seconds()/fresh.Seconds(), took.Seconds(), fresh.Seconds())
+		}
+		row("until the last container runs", last)
+		row("the whole apply", whole)
+	}
+	b.Logf("\n%s", rows.String())
 	out := os.Getenv("CROFT_BENCH_OUT")
 	if out == "" {
 		return nil
@@ -143,17 +236,14 @@ func report(b *testing.B, plan, loop time.Duration, first starts) error {
 	}
 	page := fmt.Sprintf(`# Performance
 
-Written by `+"`make bench`"+` on %s: %d cores, Docker Engine %s. croft and docker compose work on the same %d services in %d projects, in turn, in one run; the middle of %d rounds counts. Quote the ratios: the seconds are this machine's.
+Written by `+"`make bench`"+` on %s: %d cores, Docker Engine %s. croft and docker compose, whole processes both, work on the same projects, in turn, in one run; the middle of %d rounds counts, of %d on the larger platforms. Quote the ratios: the seconds are this machine's.
 
-| | croft | docker compose, one project after the other | ratio |
-|---|---|---|---|
-| nothing changed: plan, beside up -d | %.3f s | %.2f s | %.1f times faster |
-| first start: until the last container runs, beside up -d | %.1f s | %.1f s | %.2f of its time |
-| first start: the whole apply, beside up -d | %.1f s | %.1f s | %.2f of its time |
+| | ratio | croft | docker compose, one project after the other | croft's processor time, beside compose's | starting croft alone |
+|---|---|---|---|---|---|
+%s
+A plan lists containers, networks, volumes and images, and reads every live file and every file of the platform. It parses and renders the platform only where one of them changed since the last plan that found nothing to do ([decision 15](decisions/0015-a-settled-plan-keeps-its-render.md)). What it asks of the engine are five requests at any size.
 
 First starts are the middle of %d rounds. docker compose waits for nothing once the last container is started, so the row until then is the like-for-like one. The whole apply includes the gate: each of these services has no health check, so each must run for ten seconds without a restart.
-`, time.Now().UTC().Format("2006-01-02"), runtime.NumCPU(), strings.TrimSpace(string(engine)), scaleServices, scaleStacks, scaleRounds,
-		plan.Seconds(), loop.Seconds(), loop.Seconds()/plan.Seconds(),
-		last.Seconds(), fresh.Seconds(), last.Seconds()/fresh.Seconds(), whole.Seconds(), fresh.Seconds(), whole.Seconds()/fresh.Seconds(), startRounds)
+`, time.Now().UTC().Format("2006-01-02"), runtime.NumCPU(), strings.TrimSpace(string(engine)), scaleRounds(scaleServices), scaleRounds(10*scaleServices), rows.String(), startRounds)
 	return os.WriteFile(out, []byte(page), 0o644)
 }

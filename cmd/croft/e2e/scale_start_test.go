@@ -31,7 +31,7 @@ func (s *starts) firstStart(p *platform) error {
 	if err != nil {
 		return err
 	}
-	s.whole, s.last = append(s.whole, whole), append(s.last, last.Sub(began))
+	s.whole, s.last = append(s.whole, whole.wall), append(s.last, last.Sub(began))
 	return nil
 }
 
