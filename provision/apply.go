@@ -186,7 +186,11 @@ func (r *run) volumes() error {
 		if len(r.prep.Plan.Of(s.Name)) == 0 {
 			continue
 		}
-		for _, v := range s.Volumes {
+		for _, v := range r.located(s) {
+			if v.Kept {
+				r.keepPlace(v)
+				continue
+			}
 			if err := r.p.MakeVolume(v.Path, v.Owner); err != nil {
 				return fmt.Errorf("volume %s: %w", v.Key, err)
 			}

@@ -147,8 +147,9 @@ func (c *cleaner) data() ([]Reclaimable, error) {
 		return nil, err
 	}
 	var out []Reclaimable
-	for _, key := range slices.Sorted(maps.Keys(c.lock.Volumes)) {
-		path := c.lock.Volumes[key].Path
+	places := c.lock.Places()
+	for _, key := range slices.Sorted(maps.Keys(places)) {
+		path := places[key]
 		stack, _, _ := strings.Cut(key, "/")
 		entries, err := os.ReadDir(filepath.Dir(path))
 		if errors.Is(err, fs.ErrNotExist) || path == "" {
@@ -189,8 +190,8 @@ func (c *cleaner) inUse(path string) bool {
 	holds := func(volume string) bool {
 		return volume == path || strings.HasPrefix(volume, path+string(filepath.Separator))
 	}
-	for _, l := range c.lock.Volumes {
-		if holds(l.Path) {
+	for _, place := range c.lock.Places() {
+		if holds(place) {
 			return true
 		}
 	}

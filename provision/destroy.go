@@ -2,7 +2,9 @@ package provision
 
 import (
 	"context"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/croft-sh/croft/stacks"
@@ -37,7 +39,7 @@ func (p *Provisioner) Destroy(ctx context.Context, ev stacks.Events) error {
 	if err := os.RemoveAll(p.secretsDir()); err != nil {
 		return err
 	}
-	if err := p.forget(); err != nil {
+	if err := p.forget(p.staying(state)); err != nil {
 		return err
 	}
 	tell(stacks.Event{Phase: "remove", State: stacks.Done})
@@ -69,7 +71,7 @@ func (p *Provisioner) ownNetworks(state stacks.State) []stacks.Network {
 	}
 	var out []stacks.Network
 	for _, n := range state.Networks {
-		if n.Labels[stacks.LabelPlatform] == p.Platform || projects[n.Labels["com.docker.compose.project"]] {
+		if n.Labels[stacks.LabelPlatform] == p.Platform || projects[n.Labels["com.docker.compose.project"]] || p.decorated(state, n) {
 			out = append(out, n)
 		}
 	}
@@ -78,22 +80,27 @@ func (p *Provisioner) ownNetworks(state stacks.State) []stacks.Network {
 
 // forget drops what is about containers that are gone. What is about data and
 // files stays: which image met the data last, what was begun on it, what croft
-// wrote, what is held.
-func (p *Provisioner) forget() error {
+// wrote, what is held. So does what is about stacks that stay.
+func (p *Provisioner) forget(staying map[string]bool) error {
 	m, err := p.readMemory()
 	if err != nil {
 		return err
 	}
-	m.Reloaded, m.Stopped, m.Made, m.Ended = map[string]string{}, nil, map[string][]string{}, map[string]bool{}
+	gone := func(key string) bool { stack, _, _ := strings.Cut(key, "/"); return !staying[stack] }
+	maps.DeleteFunc(m.Reloaded, func(key, _ string) bool { return gone(key) })
+	maps.DeleteFunc(m.Made, func(key string, _ []string) bool { return gone(key) })
+	maps.DeleteFunc(m.Ended, func(key string, _ bool) bool { return gone(key) })
+	m.Stopped = slices.DeleteFunc(m.Stopped, gone)
 	m.Networks = map[string]string{}
 	if err := p.writeMemory(m); err != nil {
 		return err
 	}
 	// A boot must not bring back what was destroyed, whatever was interrupted.
-	for _, path := range []string{p.bootPath(), p.appliedPath()} {
-		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
-			return err
-		}
+	if err := os.Remove(p.bootPath()); err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	if err := p.forgetApplied(staying); err != nil {
+		return err
 	}
 	return syncDir(p.StateDir)
 }

@@ -96,7 +96,7 @@ func (r *run) atRisk(s stacks.RenderedStack) []aside {
 		}
 	}
 	var out []aside
-	for _, v := range s.Volumes {
+	for _, v := range r.located(s) {
 		if keys[v.Key] && v.Path != "" {
 			out = append(out, aside{Volume: v.Key, Path: v.Path, Copy: fmt.Sprintf("%s.croft-aside-%d", v.Path, r.rev.Number), Revision: r.rev.Number,
 				Ran: r.ranOf(s), From: r.prep.backs[s.Name].From[v.Key]})

@@ -10,10 +10,12 @@ import (
 
 // Provisioner changes one platform on one machine.
 type Provisioner struct {
-	Platform   string // name; prefix of projects and networks
-	StateDir   string // absolute; lock.json, live/, revisions/, journal.jsonl
-	RunDir     string // tmpfs for secrets: /run/croft/<name>
-	UsersDir   string // Authelia's users file
+	Platform string // name; prefix of projects and networks
+	StateDir string // absolute; lock.json, live/, revisions/, journal.jsonl
+	RunDir   string // tmpfs for secrets: /run/croft/<name>
+	UsersDir string // Authelia's users file
+	// Adopted gives the stack of each Compose project that ran before croft did.
+	Adopted    map[string]string
 	Engine     Engine
 	Networks   Networks
 	Containers Containers

@@ -105,7 +105,7 @@ func lasting(d stacks.Desired, before []byte, after stacks.Lock) bool {
 	var was stacks.Lock
 	return json.Unmarshal(before, &was) == nil && was.Range == after.Range &&
 		maps.Equal(was.Subnets, after.Subnets) && maps.Equal(was.Volumes, after.Volumes) &&
-		len(d.Held) == 0 && d.Inputs != "" && !followsLinks(d)
+		len(d.Held) == 0 && d.Inputs != "" && !followsLinks(d) && !adopts(d)
 }
 
 // followsLinks tells whether a service names paths to watch: there Compose

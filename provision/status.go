@@ -19,6 +19,7 @@ type appliedStack struct {
 	Name     string           `json:"name"`
 	Project  string           `json:"project"`
 	Wave     int              `json:"wave,omitempty"`
+	Adopted  bool             `json:"adopted,omitempty"`
 	Services []appliedService `json:"services"`
 }
 
@@ -56,7 +57,7 @@ func (p *Provisioner) writeApplied(d stacks.Desired, r stacks.Rendered, fresh fu
 			}
 			continue
 		}
-		as := appliedStack{Name: s.Name, Project: s.Project, Wave: s.Wave}
+		as := appliedStack{Name: s.Name, Project: s.Project, Wave: s.Wave, Adopted: s.Adopted}
 		for _, svc := range s.Services {
 			one := appliedService{Name: svc.Name, Image: svc.Image, Job: svc.Job, Replicas: svc.Replicas}
 			for _, route := range d.Routes {
@@ -106,6 +107,9 @@ func (p *Provisioner) Status(ctx context.Context) (stacks.Status, error) {
 		return out, err
 	}
 	for _, s := range a.Stacks {
+		if p.forgotten(s) {
+			continue
+		}
 		for i, svc := range s.Services {
 			s.Services[i].Job = svc.Job || state.Ended[s.Name+"/"+svc.Name]
 		}

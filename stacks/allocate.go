@@ -28,7 +28,7 @@ type NetworkNeed struct {
 // avoiding the networks the host reaches. Half of each subnet is left for fixed
 // addresses.
 func Allocate(lock Lock, platform string, needs []NetworkNeed, host []netip.Prefix) (Lock, error) {
-	out := Lock{Version: 1, Range: lock.Range, Subnets: maps.Clone(lock.Subnets), Volumes: maps.Clone(lock.Volumes), Images: maps.Clone(lock.Images)}
+	out := Lock{Version: 1, Range: lock.Range, Subnets: maps.Clone(lock.Subnets), Volumes: maps.Clone(lock.Volumes), Images: maps.Clone(lock.Images), Kept: lock.Kept}
 	if out.Subnets == nil {
 		out.Subnets = map[string]string{}
 	}

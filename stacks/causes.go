@@ -23,11 +23,14 @@ func composeServices(text []byte) map[string]map[string]any {
 	return doc.Services
 }
 
+// noCause is said where nothing that can be named differs.
+const noCause = "its definition changed"
+
 // specCauses says in words what differs between two forms of a service. Values
 // of the environment are never among the words: they may be secrets.
 func specCauses(old, fresh map[string]any) []string {
 	if old == nil || fresh == nil {
-		return []string{"its definition changed"}
+		return []string{noCause}
 	}
 	keys := map[string]bool{}
 	for k := range old {
@@ -57,7 +60,7 @@ func specCauses(old, fresh map[string]any) []string {
 		}
 	}
 	if len(causes) == 0 {
-		return []string{"its definition changed"}
+		return []string{noCause}
 	}
 	return causes
 }

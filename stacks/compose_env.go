@@ -149,10 +149,13 @@ func profiles(env types.Mapping) []string {
 	return out
 }
 
-// unsetVariables warns of each variable that nobody gives a value: Compose
-// would put nothing in its place.
-func unsetVariables(f yamlFile, env types.Mapping) Problems {
-	var ps Problems
+// unsetVariables warns of each variable that nobody gives a value, and names
+// them: Compose would put nothing in their place.
+func unsetVariables(f yamlFile, env types.Mapping, adopted bool) (ps Problems, names []string) {
+	hint := "declare it under x-croft.options, set it in the stack's .env, or write ${%s:-default}"
+	if adopted {
+		hint = "set it in the project's .env, or give it under options of the stack in croft.yaml; ${%s:-} says that it may be empty"
+	}
 	said := map[string]bool{consts.ComposeProjectName: true}
 	var look func(n *yaml.Node)
 	look = func(n *yaml.Node) {
@@ -168,9 +171,10 @@ func unsetVariables(f yamlFile, env types.Mapping) Problems {
 					continue
 				}
 				said[name] = true
+				names = append(names, name)
 				ps = append(ps, Problem{Severity: SeverityWarning, File: f.name, Line: n.Line, Column: n.Column,
 					Message: fmt.Sprintf("the variable %s is not set: nothing is put in its place", name),
-					Hint:    "declare it under x-croft.options, set it in the stack's .env, or write ${" + name + ":-default}"})
+					Hint:    fmt.Sprintf(hint, name)})
 			}
 		case yaml.MappingNode:
 			for i := 0; i+1 < len(n.Content); i += 2 {
@@ -187,7 +191,7 @@ func unsetVariables(f yamlFile, env types.Mapping) Problems {
 	for _, d := range f.docs {
 		look(d)
 	}
-	return ps
+	return ps, names
 }
 
 // hasModifier tells whether the text says what to do without the variable, be

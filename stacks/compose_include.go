@@ -17,6 +17,7 @@ import (
 type references struct {
 	root     string // slash path of the stack within the platform
 	files    map[string]File
+	host     *hostFiles // where the files of an adopted project are read
 	at       *locator
 	wanted   map[string]bool // files that Compose will open
 	seen     map[string]bool
@@ -75,14 +76,31 @@ func (r *references) include(file, at, dir string, e any) {
 		}
 		r.open(file, at, p, base)
 	}
+	if m["env_file"] == nil {
+		r.fetch(path.Join(base, ".env")) // what an include reads when it is told nothing
+	}
 	for _, v := range asList(m["env_file"]) {
 		if v == "/dev/null" {
 			continue
 		}
 		if p, ok := r.inside(file, at+".env_file", dir, v); ok {
 			r.wanted[p] = true
+			r.fetch(p)
 		}
 	}
+}
+
+// fetch reads a file of an adopted project, if it is there.
+func (r *references) fetch(p string) (File, bool) {
+	if r.host == nil {
+		f, ok := r.files[p]
+		return f, ok
+	}
+	f, problem := r.host.file("/" + p)
+	if problem == nil {
+		r.files[p] = f
+	}
+	return f, problem == nil
 }
 
 func asList(v any) []any {
@@ -128,7 +146,7 @@ func (r *references) open(from, at, p, dir string) {
 		return
 	}
 	r.seen[p+"\x00"+dir] = true
-	file, ok := r.files[p]
+	file, ok := r.fetch(p)
 	if !ok {
 		r.problems = append(r.problems, r.at.in(from, at, "no file "+p+" in this stack", meant(p, slices.Collect(maps.Keys(r.files)))))
 		return

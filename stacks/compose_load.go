@@ -44,6 +44,7 @@ type stackLoad struct {
 	paths    []string
 	at       *locator
 	vars     types.Mapping
+	host     *hostFiles // of an adopted project; nil otherwise
 	problems Problems
 }
 
@@ -118,10 +119,18 @@ func parseCompose(name string, raw []byte) (yamlFile, Problems) {
 
 // block reads x-croft and what the file's variables mean.
 func (l *stackLoad) block() bool {
-	x, ps := readXCroft(l.mains[0])
+	var x *XCroft
+	sound := true
+	others := l.mains[1:]
+	if l.stack.Plain() {
+		others = nil // whatever x-croft says there, nobody has asked for it yet
+	} else {
+		var ps Problems
+		x, ps = readXCroft(l.mains[0])
+		sound = l.note(ps)
+	}
 	l.stack.X = x
-	sound := l.note(ps)
-	for _, f := range l.mains[1:] {
+	for _, f := range others {
 		for _, doc := range f.docs {
 			if k, _ := child(doc, xKey); k != nil {
 				sound = l.note(Problems{{Severity: SeverityError, File: f.name, Line: k.Line, Column: k.Column, Subject: xKey,
@@ -140,16 +149,34 @@ func (l *stackLoad) block() bool {
 			addresses[n] = AddressPlaceholder(n)
 		}
 	}
-	options, ps := answers(l.fsys, l.stack.Name, x, l.env.Choice, l.at)
-	sound = l.note(ps) && sound
-	l.stack.Options = options
-	vars, ps := environment(l.root, l.stack.Files, options, addresses, l.env.Facts)
-	sound = l.note(ps) && sound
-	l.vars = vars
+	sound = l.variables(x, addresses) && sound
 	for _, f := range l.mains {
-		l.note(unsetVariables(f, vars))
+		ps, names := unsetVariables(f, l.vars, l.host != nil)
+		l.note(ps)
+		l.stack.Unset = append(l.stack.Unset, names...)
 	}
 	return sound
+}
+
+// variables finds what ${NAME} means in the Compose files.
+func (l *stackLoad) variables(x *XCroft, addresses map[string]string) bool {
+	choice, given := l.env.Choice, map[string]string{}
+	if l.host != nil {
+		choice, given = undeclared(choice, x)
+	}
+	options, ps := answers(l.fsys, l.stack.Name, x, choice, l.at)
+	sound := l.note(ps)
+	maps.Copy(options, given)
+	l.stack.Options = options
+	switch {
+	case l.stack.Plain():
+		l.vars, ps = l.adoptedVariables(options)
+	case l.host != nil:
+		l.vars, ps = l.adoptedVariables(l.env.Facts, addresses, options)
+	default:
+		l.vars, ps = environment(l.root, l.stack.Files, options, addresses, l.env.Facts)
+	}
+	return l.note(ps) && sound
 }
 
 // project has Compose read the files.
@@ -158,9 +185,13 @@ func (l *stackLoad) project() bool {
 	for _, f := range l.stack.Files {
 		byPath[f.Path] = f
 	}
-	refs := &references{root: l.root, files: byPath, at: l.at, wanted: map[string]bool{}, seen: map[string]bool{}}
+	base, from := l.stack.Dir, "."
+	if l.host != nil {
+		base, from = "/", strings.TrimPrefix(l.stack.Dir, "/")
+	}
+	refs := &references{root: l.root, files: byPath, host: l.host, at: l.at, wanted: map[string]bool{}, seen: map[string]bool{}}
 	for _, f := range l.mains {
-		refs.follow(f, ".")
+		refs.follow(f, from)
 	}
 	ok := l.note(refs.problems)
 	for _, f := range l.at.files {
@@ -172,7 +203,7 @@ func (l *stackLoad) project() bool {
 	if !ok {
 		return false
 	}
-	in := composeInput{name: l.env.ProjectName, dir: l.stack.Dir, files: l.mains, paths: l.paths, env: l.vars, refs: refs, secrets: map[string]string{}}
+	in := composeInput{name: l.env.ProjectName, dir: l.stack.Dir, base: base, files: l.mains, paths: l.paths, env: l.vars, refs: refs, secrets: map[string]string{}}
 	if l.stack.X != nil {
 		for n := range l.stack.X.Secrets {
 			in.secrets[n] = SecretFilePrefix + n
@@ -182,7 +213,7 @@ func (l *stackLoad) project() bool {
 	if err != nil {
 		return l.note(composeErrors{at: l.at, root: l.root, hide: hide, vars: l.private()}.problems(err))
 	}
-	m := mappingFiles{dir: l.stack.Dir, root: l.root, files: byPath, at: l.at}
+	m := mappingFiles{dir: base, root: l.root, files: byPath, host: l.host, at: l.at}
 	m.resolve(project)
 	l.stack.Project = project
 	return l.note(m.problems)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,8 +22,9 @@ import (
 type composeInput struct {
 	name    string            // Compose project
 	dir     string            // absolute; what relative paths are meant from
+	base    string            // absolute; what the slash paths here are meant from
 	files   []yamlFile        // Compose file and override, in order
-	paths   []string          // their slash paths within the stack
+	paths   []string          // their slash paths
 	secrets map[string]string // x-croft secret -> the file it seems to be
 	env     types.Mapping
 	refs    *references
@@ -35,7 +37,7 @@ func (in composeInput) project() (project *types.Project, hide []string, err err
 	hide = []string{in.dir}
 	temporary := ""
 	if len(in.refs.wanted) > 0 {
-		root, remove, err := in.refs.materialise(in.dir)
+		root, remove, err := in.refs.materialise(in.base)
 		if err != nil {
 			return nil, hide, err
 		}
@@ -50,7 +52,7 @@ func (in composeInput) project() (project *types.Project, hide []string, err err
 			return nil, hide, err
 		}
 		details.ConfigFiles = append(details.ConfigFiles, types.ConfigFile{
-			Filename: filepath.Join(details.WorkingDir, filepath.FromSlash(in.paths[i])), Content: text})
+			Filename: filepath.Join(temporary, in.base, filepath.FromSlash(in.paths[i])), Content: text})
 	}
 	if len(in.secrets) > 0 {
 		details.ConfigFiles = append(details.ConfigFiles, in.secretsFile())
@@ -68,7 +70,7 @@ func (in composeInput) project() (project *types.Project, hide []string, err err
 		return nil, hide, err
 	}
 	for _, p := range in.paths {
-		project.ComposeFiles = append(project.ComposeFiles, filepath.Join(in.dir, filepath.FromSlash(p)))
+		project.ComposeFiles = append(project.ComposeFiles, filepath.Join(in.base, filepath.FromSlash(p)))
 	}
 	return project, hide, nil
 }
@@ -124,6 +126,7 @@ type mappingFiles struct {
 	dir      string
 	root     string
 	files    map[string]File
+	host     *hostFiles // where the files of an adopted project are read
 	at       *locator
 	problems Problems
 }
@@ -185,6 +188,10 @@ func (m *mappingFiles) read(at, file, format string, required bool, vars types.M
 		return
 	}
 	f, ok := m.files[rel]
+	if m.host != nil {
+		found, problem := m.host.file(file)
+		f, ok = found, problem == nil
+	}
 	if !ok {
 		if required {
 			add("no file "+rel+" in this stack", meant(rel, slices.Collect(maps.Keys(m.files))))
@@ -203,7 +210,7 @@ func (m *mappingFiles) read(at, file, format string, required bool, vars types.M
 		return dotenv.ParseWithFormat(bytes.NewReader(f.Content), rel, vars, lookup, format)
 	}()
 	if err != nil {
-		p := dotenvProblem(m.root+"/"+rel, err)
+		p := dotenvProblem(path.Join(m.root, rel), err)
 		p.Subject = at
 		m.problems = append(m.problems, p)
 	}

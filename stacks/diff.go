@@ -35,6 +35,7 @@ func Diff(want Rendered, have State, o DiffOptions) Plan {
 	d.orphans()
 	d.lost()
 	d.plan.NotChecked = append(d.plan.NotChecked, notChecked()...)
+	d.notSeen()
 	d.plan.Summary = map[Action]int{ActionCreate: 0, ActionRecreate: 0, ActionRemove: 0, ActionNone: 0}
 	for _, c := range d.plan.Changes {
 		d.plan.Summary[c.Action]++
@@ -93,6 +94,7 @@ func (d *differ) stack(s RenderedStack) {
 			d.strays(s, svc, c)
 			d.ailing(s, svc)
 		}
+		d.keepData(s, svc, c)
 		d.images(s, svc)
 		d.plan.Changes = append(d.plan.Changes, c)
 	}
@@ -235,6 +237,9 @@ func (d *differ) newImage(svc RenderedService, got []Container, old map[string]a
 // recreateCauses gives all reasons for a new container, and those among them
 // that somebody else brought about.
 func (d *differ) recreateCauses(svc RenderedService, s RenderedStack, got []Container, old, fresh map[string]any) (causes, strange []string) {
+	if s.Plain {
+		return d.plainCauses(s, svc, got, old, fresh)
+	}
 	odd := func(more ...string) {
 		causes, strange = append(causes, more...), append(strange, more...)
 	}
@@ -246,7 +251,11 @@ func (d *differ) recreateCauses(svc RenderedService, s RenderedStack, got []Cont
 	}
 	for _, g := range got {
 		if g.Spec() == "" {
-			odd("its container was not made by croft")
+			if s.Adopted {
+				causes = append(causes, "croft decorates it from now on: labels, log bounds, and what x-croft says")
+			} else {
+				odd("its container was not made by croft")
+			}
 			break
 		}
 		odd(d.strangeCauses(s, svc, g)...)

@@ -126,8 +126,8 @@ func (d *differ) hub(n SharedNetwork, h Hub) {
 // strays takes containers off networks that their service does not ask for. One
 // that is made anew leaves them anyway.
 func (d *differ) strays(s RenderedStack, svc RenderedService, c Change) {
-	if c.Action == ActionCreate || c.Action == ActionRecreate {
-		return
+	if c.Action == ActionCreate || c.Action == ActionRecreate || s.Plain {
+		return // docker compose leaves a plain one where somebody joined it to
 	}
 	for _, g := range d.of(s.Project, svc.Name) {
 		if c.Action == ActionRemove && slices.Contains(c.Containers, g.ID) {

@@ -10,7 +10,7 @@ func (d *differ) volumes(s RenderedStack) {
 	have := d.byName()
 	for _, v := range s.Volumes {
 		d.data(s, v)
-		if v.Name == "" {
+		if v.Name == "" || v.Kept {
 			continue
 		}
 		got, exists := have[v.Name]

@@ -39,6 +39,7 @@ type Storage struct {
 // StackChoice is what croft.yaml says about one stack.
 type StackChoice struct {
 	Options map[string]string `yaml:"options,omitempty" json:"options,omitempty" jsonschema_description:"Answers to the stack's questions; croft stack info NAME lists them."`
+	Adopt   *Adopt            `yaml:"adopt,omitempty" json:"adopt,omitempty" jsonschema_description:"The stack is a Compose project that ran before croft did; croft stack import DIR writes this."`
 }
 
 // PlatformFile is the name of the file an admin edits.

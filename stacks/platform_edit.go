@@ -51,10 +51,17 @@ func MarshalPlatform(p Platform) ([]byte, error) {
 }
 
 func stackText(c StackChoice) string {
-	if len(c.Options) == 0 {
+	if len(c.Options) == 0 && c.Adopt == nil {
 		return " {}\n"
 	}
-	out := "\n    options:\n"
+	out := "\n"
+	if c.Adopt != nil {
+		out += adoptText(*c.Adopt)
+	}
+	if len(c.Options) == 0 {
+		return out
+	}
+	out += "    options:\n"
 	for _, k := range slices.Sorted(maps.Keys(c.Options)) {
 		out += "      " + scalar(k) + ": " + quoted(c.Options[k]) + "\n"
 	}
@@ -109,7 +116,7 @@ func samePlatform(a, b Platform) bool {
 	}
 	for name, c := range a.Stacks {
 		o, ok := b.Stacks[name]
-		if !ok || !maps.Equal(c.Options, o.Options) {
+		if !ok || !sameChoice(c, o) {
 			return false
 		}
 	}

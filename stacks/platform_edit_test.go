@@ -14,6 +14,8 @@ func TestMarshalPlatformReadsBack(t *testing.T) {
 		"small": {Version: 1, Name: "home", Admin: Admin{"ada", "ada@example.com"}},
 		"full": {Version: 1, Name: "home", Domain: "example.com", Timezone: "Europe/Berlin", Admin: Admin{"ada", "ada@example.com"}, Expose: ExposeLAN,
 			Storage: Storage{"/a b", "/srv/x", "/d"}, Stacks: map[string]StackChoice{"a": {}, "b-1": {Options: odd}}},
+		"an adopted project": {Version: 1, Name: "home", Admin: Admin{"a", "a@example.com"}, Stacks: map[string]StackChoice{
+			"blog": {Adopt: &Adopt{Dir: "/srv/a b", Project: "5", EnvFiles: []string{"x: y"}, Decorate: true}, Options: map[string]string{"A": "b"}}}},
 		"words that look like something else": {Version: 1, Name: "null", Admin: Admin{"true", "ada@example.com"}, Stacks: map[string]StackChoice{"null": {}, "no": {}, "true": {}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -91,6 +93,18 @@ func TestEditPlatformChangesOnlyWhatDiffers(t *testing.T) {
 		"a stack more": {func(p *Platform) { p.Stacks["whoami"] = StackChoice{} }, old + "  whoami: {}\n"},
 		"a stack with options": {func(p *Platform) { p.Stacks["wiki"] = StackChoice{Options: map[string]string{"PORT": "80"}} },
 			old + "  wiki:\n    options:\n      PORT: \"80\"\n"},
+		"an adopted one": {func(p *Platform) {
+			p.Stacks["old"] = StackChoice{Adopt: &Adopt{Dir: "/srv/old", Project: "old", Files: []string{"a.yml", "b.yml"}}}
+		},
+			old + "  old:\n    adopt:\n      dir: /srv/old\n      project: old\n      files:\n        - a.yml\n        - b.yml\n"},
+		"an answer for an adopted one": {func(p *Platform) {
+			c := p.Stacks["blog"]
+			c.Options = map[string]string{"TAG": "1"}
+			p.Stacks["blog"] = c
+		},
+			replace("      decorate: false\n", "      decorate: false\n    options:\n      TAG: \"1\"\n")},
+		"no longer adopted": {func(p *Platform) { p.Stacks["blog"] = StackChoice{} },
+			old[:strings.Index(old, "  blog:\n")] + "  blog: {}\n" + old[strings.Index(old, "\n  hello: {}\n"):]},
 		"a stack less":  {func(p *Platform) { delete(p.Stacks, "hello") }, replace("  hello: {}\n", "")},
 		"another less":  {func(p *Platform) { delete(p.Stacks, "gitea") }, old[:strings.Index(old, "  gitea:\n")]},
 		"an option":     {func(p *Platform) { p.Stacks["gitea"].Options["GITEA_SSH_PORT"] = "2200" }, replace(`"2222"`, `"2200"`)},

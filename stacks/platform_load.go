@@ -156,6 +156,7 @@ func (c *platformCheck) all(p Platform) {
 				"a small letter, then up to 29 small letters, digits and hyphens")
 		}
 	}
+	c.adopted(p)
 }
 
 func (c *platformCheck) domain(p Platform) {

@@ -158,7 +158,7 @@ func (e *platformEdit) stacks(was, p Platform) {
 	_, v := child(e.root, "stacks")
 	var changed []string
 	for _, name := range slices.Sorted(maps.Keys(p.Stacks)) {
-		if old, ok := was.Stacks[name]; !ok || !maps.Equal(old.Options, p.Stacks[name].Options) {
+		if old, ok := was.Stacks[name]; !ok || !sameChoice(old, p.Stacks[name]) {
 			changed = append(changed, name)
 		}
 	}
@@ -212,9 +212,12 @@ func (e *platformEdit) stacks(was, p Platform) {
 // stackNode gives an entry of stacks other options.
 func stackNode(old *yaml.Node, c StackChoice) *yaml.Node {
 	m := owned(old)
+	putAdopt(m, c.Adopt)
 	if len(c.Options) == 0 {
 		put(m, "options", nil)
-		m.Style |= yaml.FlowStyle
+		if c.Adopt == nil {
+			m.Style |= yaml.FlowStyle
+		}
 		return m
 	}
 	_, o := child(m, "options")

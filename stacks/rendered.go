@@ -32,6 +32,11 @@ type RenderedStack struct {
 	// Services in dependency order.
 	Services []RenderedService
 	Setup    []Setup
+	// Adopted says that the project ran before croft did: its volumes and networks
+	// are as its author has them. Plain, that its services are too, so that only
+	// the hashes of docker compose tell whether one differs.
+	Adopted, Plain bool
+	Hashes         []ComposeNetwork // of a plain one's own networks, sorted by name
 }
 
 // Compose gives the text of compose.yaml.
@@ -78,6 +83,8 @@ type RenderedVolume struct {
 	Path  string // absolute host directory; "" for one that croft does not place
 	Class string // containers, projects, databases
 	Owner string // "uid:gid"; "" leaves what the engine copies from the image
+	// Kept says that it is an adopted project's: croft never makes or moves it.
+	Kept bool
 }
 
 // RenderedService is what decides about one service.
@@ -111,6 +118,8 @@ type RenderedService struct {
 	Data     bool // has volumes with data
 	Ports    []PublishedPort
 	Replicas int
+	// Compose is what docker compose hashes of a service of a plain stack.
+	Compose ComposeText
 }
 
 // PublishedPort is a port opened on the host.

@@ -19,6 +19,9 @@ type LoadOptions struct {
 	// Instead gives stacks from elsewhere: the inputs of an earlier revision, laid
 	// out as a platform is. Their answers come from the croft.yaml there.
 	Instead map[string]fs.FS
+	// Machine is the root of the machine's files: adopted projects are read where
+	// they lie.
+	Machine fs.FS
 }
 
 // LoadDesired reads croft.yaml and every stack it names, brings in what those
@@ -110,6 +113,10 @@ func (b *bringer) load(name string) (*Stack, Problems) {
 		then, ps := LoadPlatform(earlier)
 		problems = append(problems, ps...)
 		from, choice = earlier, then.Stacks[name]
+	}
+	if choice.Adopt != nil {
+		s, ps := b.adopted(name, choice)
+		return s, append(problems, ps...)
 	}
 	if _, err := fs.Stat(from, path.Join("stacks", name)); err != nil {
 		return nil, append(problems, missingStack(name, b.wantedBy[name]))

@@ -21,6 +21,11 @@ type Stack struct {
 	Files   []File         // every regular file of the directory, sorted by path
 	Options map[string]string
 	Index   NodeIndex
+	// Adopted is set for a Compose project that ran before croft did. The paths
+	// of its Files are those of the machine, without the leading slash.
+	Adopted *Adopt
+	// Unset names variables of the Compose files that nobody gives a value.
+	Unset []string
 	// Wave is the stack's place in the order: 0 needs nothing.
 	Wave int
 }
@@ -55,6 +60,9 @@ func (s *Stack) InputHash() string {
 	}
 	for _, key := range slices.Sorted(maps.Keys(s.Options)) {
 		fmt.Fprintf(h, "%q=%q\n", key, s.Options[key])
+	}
+	if s.Adopted != nil {
+		fmt.Fprintf(h, "adopted %+v\n", *s.Adopted)
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12])
 }

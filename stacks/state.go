@@ -67,10 +67,11 @@ type Network struct {
 
 // Volume is one volume of the platform.
 type Volume struct {
-	Name    string            `json:"name"`
-	Driver  string            `json:"driver,omitempty"`
-	Options map[string]string `json:"options,omitempty"`
-	Labels  map[string]string `json:"-"`
+	Name       string            `json:"name"`
+	Driver     string            `json:"driver,omitempty"`
+	Mountpoint string            `json:"mountpoint,omitempty"` // as the engine says it
+	Options    map[string]string `json:"options,omitempty"`
+	Labels     map[string]string `json:"-"`
 }
 
 // Undelivered is what is wrong with one secret file.

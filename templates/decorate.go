@@ -110,6 +110,10 @@ func (d *decorator) mounts(name string, svc *types.ServiceConfig) error {
 		if !inside {
 			continue
 		}
+		if d.s.Adopted != nil {
+			d.keepBind(use, rel, v)
+			continue
+		}
 		if paths := d.files.under(rel); len(paths) > 0 {
 			use.mounts = append(use.mounts, paths...)
 			svc.Volumes[i].Source = filepath.Join(d.r.in.Host.LiveDir, d.s.Name, filepath.FromSlash(rel))
@@ -156,6 +160,9 @@ func (d *decorator) place(key, name string) stacks.RenderedVolume {
 // volumes makes every ordinary named volume a directory under a storage root.
 func (d *decorator) volumes(p *types.Project) []stacks.RenderedVolume {
 	out := slices.Clone(d.data)
+	if d.s.Adopted != nil {
+		return d.kept(p)
+	}
 	for _, key := range p.VolumeNames() {
 		v := p.Volumes[key]
 		if bool(v.External) || (v.Driver != "" && v.Driver != "local") || len(v.DriverOpts) > 0 {
@@ -334,7 +341,7 @@ func (d *decorator) networks(p *types.Project) {
 		p.Networks = types.Networks{}
 	}
 	for key, n := range p.Networks {
-		if !ownSubnet(n) {
+		if !ownSubnet(n) || d.s.Adopted != nil { // another subnet would be another network
 			continue
 		}
 		plan, err := stacks.PlanSubnet(d.r.in.Lock.Subnets[ownNetworkKey(d.s.Name, key)])

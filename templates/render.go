@@ -62,7 +62,7 @@ func Networks(d stacks.Desired) []stacks.NetworkNeed {
 	}
 	for _, s := range d.Stacks {
 		for key, n := range s.Project.Networks {
-			if ownSubnet(n) {
+			if ownSubnet(n) && s.Adopted == nil {
 				needs = append(needs, stacks.NetworkNeed{Key: ownNetworkKey(s.Name, key), Hosts: replicas(s.Project)})
 			}
 		}
@@ -113,7 +113,13 @@ type renderer struct {
 
 // stack renders one stack: the decorated project and the files beside it.
 func (r *renderer) stack(s *stacks.Stack) (stacks.RenderedStack, stacks.Problems) {
-	rs := stacks.RenderedStack{Name: s.Name, Project: s.Project.Name, Wave: s.Wave}
+	rs := stacks.RenderedStack{Name: s.Name, Project: s.Project.Name, Wave: s.Wave, Adopted: s.Adopted != nil, Plain: s.Plain()}
+	if rs.Plain {
+		if err := r.plain(s, &rs); err != nil {
+			return rs, stacks.Problems{{Severity: stacks.SeverityError, File: s.File, Subject: "stack " + s.Name, Message: err.Error()}}
+		}
+		return rs, nil
+	}
 	if s.X != nil {
 		rs.Setup = s.X.Setup
 	}

@@ -222,7 +222,9 @@ func setOption(p *stacks.Platform, stack, name, value, def string) {
 	if len(options) == 0 {
 		options = nil
 	}
-	p.Stacks[stack] = stacks.StackChoice{Options: options}
+	choice := p.Stacks[stack]
+	choice.Options = options
+	p.Stacks[stack] = choice
 }
 
 // checked makes a check of a rule of package stacks with words for people.

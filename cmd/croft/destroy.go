@@ -22,7 +22,8 @@ func newDestroy(a *app) *cobra.Command {
 		Use: "destroy", Short: "Remove what croft made; data only by name",
 		Long: `destroy removes the containers and networks of the platform, and its secrets
 from memory. It keeps the data, the platform's files, the state and the keys:
-croft apply brings everything back.
+croft apply brings everything back. Adopted projects that were never decorated
+run on: croft did not make them.
 
 Data goes only by name: --volume removes that volume and what is in it, for
 good, once its containers are gone.`,
@@ -42,7 +43,8 @@ type destroyView struct {
 	Containers []string     `json:"containers"`
 	Networks   []string     `json:"networks"`
 	Volumes    []goneVolume `json:"volumes"`
-	Kept       []string     `json:"kept"` // volumes whose data stays
+	Kept       []string     `json:"kept"`    // volumes whose data stays
+	Staying    []string     `json:"staying"` // containers of adopted projects, which run on
 }
 
 // goneVolume is a volume that was named.
@@ -51,6 +53,8 @@ type goneVolume struct {
 	Name   string `json:"name,omitempty"` // on the engine
 	Path   string `json:"path,omitempty"` // its data
 	engine bool   // the engine knows it
+	// adopted says that it is an adopted project's.
+	adopted bool
 }
 
 func runDestroy(ctx context.Context, a *app, names []string) error {
@@ -101,7 +105,7 @@ func runDestroy(ctx context.Context, a *app, names []string) error {
 // toDestroy finds out what goes, before anything does.
 func (m *machine) toDestroy(ctx context.Context, names []string) (destroyView, error) {
 	v := destroyView{Schema: "croft/destroy/v1", Platform: m.Name,
-		Containers: []string{}, Networks: []string{}, Volumes: []goneVolume{}, Kept: []string{}}
+		Containers: []string{}, Networks: []string{}, Volumes: []goneVolume{}, Kept: []string{}, Staying: []string{}}
 	state, err := m.engine.Observe(ctx, m.Name)
 	if err != nil {
 		return v, err
@@ -111,6 +115,11 @@ func (m *machine) toDestroy(ctx context.Context, names []string) (destroyView, e
 		return v, err
 	}
 	v.Containers, v.Networks = append(v.Containers, containers...), append(v.Networks, networks...)
+	staying, err := m.prov.Staying(ctx)
+	if err != nil {
+		return v, err
+	}
+	v.Staying = append(v.Staying, staying...)
 	lock, err := m.readLock()
 	if err != nil {
 		return v, err
@@ -119,6 +128,10 @@ func (m *machine) toDestroy(ctx context.Context, names []string) (destroyView, e
 	for _, name := range names {
 		found := false
 		for _, vol := range all {
+			if vol.adopted && (name == vol.Key || name == vol.Name) {
+				return v, &refusedError{err: fmt.Errorf("volume %s is an adopted project's: croft did not make it", vol.Name),
+					hint: "docker volume rm " + vol.Name + " removes it, once nothing uses it"}
+			}
 			if name == vol.Key || name == vol.Name {
 				v.Volumes, found = append(v.Volumes, vol), true
 			}
@@ -145,13 +158,17 @@ func (m *machine) volumes(state stacks.State, lock stacks.Lock) []goneVolume {
 	for _, v := range state.Volumes {
 		project, volume := v.Labels["com.docker.compose.project"], v.Labels["com.docker.compose.volume"]
 		stack, ok := strings.CutPrefix(project, m.Name+"-")
+		adopted := m.prov.Adopted[project] != "" || project == "" && !strings.HasPrefix(v.Name, m.Name)
+		if name := m.prov.Adopted[project]; name != "" {
+			stack, ok = name, true
+		}
 		key := ""
 		if ok && volume != "" {
 			key = stack + "/" + volume
 		}
 		vol := byKey[key]
 		delete(byKey, key)
-		vol.Key, vol.Name, vol.engine = key, v.Name, true
+		vol.Key, vol.Name, vol.engine, vol.adopted = key, v.Name, true, adopted
 		out = append(out, vol)
 	}
 	for _, key := range sortedNames(byKey) {
@@ -209,6 +226,9 @@ func (v destroyView) question(s tui.Style) string {
 	fmt.Fprintf(&b, "%s loses %s and %s.\n", s.Bold(v.Platform), countOf(len(v.Containers), "container"), countOf(len(v.Networks), "network"))
 	for _, vol := range v.Volumes {
 		fmt.Fprintf(&b, "%s %s %s\n", s.Red("data goes for good:"), firstNonEmpty(vol.Key, vol.Name), vol.Path)
+	}
+	if len(v.Staying) > 0 {
+		fmt.Fprintln(&b, tui.Wrap("these run on, as they were adopted: "+strings.Join(v.Staying, ", "), s.Width, ""))
 	}
 	if len(v.Kept) > 0 {
 		fmt.Fprintln(&b, tui.Wrap("kept: the data of "+strings.Join(v.Kept, ", "), s.Width, ""))

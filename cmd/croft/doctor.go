@@ -122,6 +122,7 @@ func (a *app) heldPorts(ctx context.Context, p *platform, r stacks.Rendered) []s
 		return nil // the engine's own check says it
 	}
 	defer engine.Close()
+	engine.Adopt(p.AdoptedProjects())
 	state, err := engine.Observe(ctx, p.Name)
 	if err != nil {
 		return nil

@@ -78,6 +78,10 @@ func (d *draft) exists() bool { return d.old != nil }
 // info reads what a stack says about itself: the platform's directory of it,
 // else the catalogue's.
 func (d *draft) info(name string) (stacks.XCroft, []string, stacks.Problems, error) {
+	if adopt := d.platform.Stacks[name].Adopt; adopt != nil {
+		x, images, ps := stacks.AdoptedInfo(machineFiles(), name, *adopt)
+		return x, images, ps, nil
+	}
 	if d.hasDir(name) {
 		root, err := os.OpenRoot(d.dir)
 		if err != nil {
@@ -120,7 +124,9 @@ func (d *draft) complete() error {
 		if err != nil {
 			return err
 		}
-		if d.hasDir(name) {
+		if d.platform.Stacks[name].Adopt != nil {
+			// Nothing to copy: it lies where it lay.
+		} else if d.hasDir(name) {
 			d.kept = append(d.kept, name)
 		} else {
 			d.adds = append(d.adds, name)
@@ -170,7 +176,7 @@ func (d *draft) check(facts map[string]string) (stacks.Desired, error) {
 		return stacks.Desired{}, err
 	}
 	defer root.Close()
-	desired, problems := stacks.LoadDesired(root.FS(), stacks.LoadOptions{Dir: d.dir, Facts: facts})
+	desired, problems := stacks.LoadDesired(root.FS(), stacks.LoadOptions{Dir: d.dir, Facts: facts, Machine: machineFiles()})
 	desired.Warnings = append(desired.Warnings, problems.Warnings()...)
 	return desired, problems.Err()
 }

@@ -28,6 +28,9 @@ DIR/README.md tells the order, DIR/up.sh follows it.
 Data stays where it is, projects keep their names. What runs is not touched:
 croft goes on with it until up.sh, or docker compose, takes it over.
 
+Adopted projects that were never decorated are left out: they run without croft
+as they are.
+
 DIR must be empty or not there. It holds every secret in the clear.`,
 		Example: "  croft eject /srv/plain\n  /srv/plain/up.sh",
 		Args:    wantArgs(1, 1, "a directory"),
@@ -43,6 +46,7 @@ type ejectView struct {
 	Projects []ejectedProject `json:"projects"` // in the order in which they start
 	Secrets  int              `json:"secrets"`  // files in the clear
 	Data     []string         `json:"data"`     // directories that stay in use
+	Left     []ejectedProject `json:"left"`     // adopted projects, which run without croft already
 }
 
 type ejectedProject struct {
@@ -53,6 +57,9 @@ type ejectedProject struct {
 
 func (v ejectView) text(w io.Writer, _ tui.Style) {
 	fmt.Fprintf(w, "%s is in %s: %s, %s in the clear\n", v.Platform, v.Dir, countOf(len(v.Projects), "project"), countOf(v.Secrets, "secret"))
+	for _, l := range v.Left {
+		fmt.Fprintf(w, "left  %s, which runs without croft already, in %s\n", l.Stack, l.File)
+	}
 	fmt.Fprintf(w, "next  %s\n", filepath.Join(v.Dir, "up.sh"))
 }
 
@@ -84,6 +91,7 @@ func runEject(ctx context.Context, a *app, arg string) error {
 	if err != nil {
 		return err
 	}
+	r, left := withoutPlain(d, r)
 	if err := p.liveAsWritten(a, r); err != nil {
 		return err
 	}
@@ -97,11 +105,31 @@ func runEject(ctx context.Context, a *app, arg string) error {
 	if err := p.writeEjected(ctx, a, r, e, dir); err != nil {
 		return err
 	}
-	v := ejectView{Schema: "croft/eject/v1", Platform: p.Name, Dir: dir, Projects: []ejectedProject{}, Secrets: len(e.Secrets), Data: append([]string{}, e.Data...)}
+	v := ejectView{Schema: "croft/eject/v1", Platform: p.Name, Dir: dir, Projects: []ejectedProject{}, Secrets: len(e.Secrets), Data: append([]string{}, e.Data...), Left: left}
 	for _, s := range r.Stacks {
 		v.Projects = append(v.Projects, ejectedProject{Stack: s.Name, Project: s.Project, File: filepath.Join(dir, s.Name, stacks.ComposeFile)})
 	}
 	return a.print(v, v.text)
+}
+
+// withoutPlain takes adopted projects out that were never decorated: there is
+// nothing of croft in them.
+func withoutPlain(d stacks.Desired, r stacks.Rendered) (stacks.Rendered, []ejectedProject) {
+	left := []ejectedProject{}
+	var out []stacks.RenderedStack
+	for _, s := range r.Stacks {
+		if !s.Plain {
+			out = append(out, s)
+			continue
+		}
+		one := ejectedProject{Stack: s.Name, Project: s.Project}
+		if from, ok := d.Stack(s.Name); ok {
+			one.File = from.File
+		}
+		left = append(left, one)
+	}
+	r.Stacks = out
+	return r, left
 }
 
 // ejectTo gives the absolute path of a directory that may be written.

@@ -51,6 +51,12 @@ func (a *app) connectTo(ctx context.Context, p *platform) (*machine, error) {
 		return nil, err
 	}
 	prov := a.offline(p)
+	if p.broken != nil { // what was adopted is known from the last apply alone
+		if prov.Adopted, err = prov.AppliedProjects(); err != nil {
+			return nil, errJoin(err, engine.Close())
+		}
+	}
+	engine.Adopt(prov.Adopted)
 	prov.Engine, prov.Networks, prov.Containers = engine, engine, engine
 	prov.Repairs, prov.Volumes, prov.Registries = engine, host.Aside{}, engine
 	return &machine{platform: p, app: a, engine: engine, prov: prov}, nil
@@ -65,6 +71,7 @@ func (m *machine) close() {
 func (a *app) offline(p *platform) *provision.Provisioner {
 	return &provision.Provisioner{
 		Platform: p.Name, StateDir: p.paths.State, RunDir: p.paths.Run, UsersDir: p.paths.Users,
+		Adopted:    p.AdoptedProjects(),
 		Secrets:    p.keeper(a.now),
 		WriteFile:  host.WriteFile,
 		MakeVolume: p.makeVolume,
@@ -230,7 +237,7 @@ func (m *machine) preflight(ctx context.Context) error {
 
 // preflightOf is what the checks of the machine need to know.
 func (a *app) preflightOf(p *platform) host.Preflight {
-	pre := host.Preflight{Paths: p.paths, Dir: p.dir, Now: a.now,
+	pre := host.Preflight{Paths: p.paths, Dir: p.dir, Now: a.now, Adopted: adoptedFiles(p.Platform),
 		Storage: []string{p.Storage.Containers, p.Storage.Projects, p.Storage.Databases}}
 	if socket, ok := strings.CutPrefix(a.env["DOCKER_HOST"], "unix://"); ok {
 		pre.Socket = socket

@@ -93,8 +93,11 @@ func (p *platform) load(instead map[string]fs.FS) (stacks.Desired, error) {
 }
 
 func (p *platform) loadOptions(instead map[string]fs.FS) stacks.LoadOptions {
-	return stacks.LoadOptions{Dir: p.dir, Facts: p.facts, Instead: instead}
+	return stacks.LoadOptions{Dir: p.dir, Facts: p.facts, Instead: instead, Machine: machineFiles()}
 }
+
+// machineFiles is where adopted projects are read: they lie anywhere.
+func machineFiles() fs.FS { return os.DirFS("/") }
 
 // sum names what load would read for these stacks.
 func (p *platform) sum(stackNames []string) (string, error) {

@@ -16,11 +16,12 @@ import (
 )
 
 func newStack(a *app) *cobra.Command {
-	return newGroup("stack", "List, describe, add and remove stacks",
+	return newGroup("stack", "List, describe, add, adopt and remove stacks",
 		`A stack is a directory with a Compose file. The catalogue in croft is a source
-of stacks: add copies one into the platform, and from then on it is yours.`,
+of stacks: add copies one into the platform, and from then on it is yours.
+import adopts a Compose project that runs already.`,
 		"  croft stack list\n  croft stack info gitea\n  croft stack add gitea",
-		newStackList(a), newStackInfo(a), newStackAdd(a), newStackRemove(a), newStackHarden(a))
+		newStackList(a), newStackInfo(a), newStackAdd(a), newStackRemove(a), newStackImport(a), newStackHarden(a))
 }
 
 func newStackList(a *app) *cobra.Command {
@@ -44,8 +45,9 @@ type stackLine struct {
 	Name   string `json:"name"`
 	Title  string `json:"title,omitempty"`
 	About  string `json:"about,omitempty"`
-	Chosen bool   `json:"chosen"` // croft.yaml names it
-	Source string `json:"source"` // catalogue, own
+	Chosen bool   `json:"chosen"`        // croft.yaml names it
+	Source string `json:"source"`        // catalogue, own, adopted
+	Dir    string `json:"dir,omitempty"` // of an adopted project
 }
 
 func runStackList(a *app) error {
@@ -56,8 +58,11 @@ func runStackList(a *app) error {
 	v := stackListView{Schema: "croft/stack-list/v1", Stacks: []stackLine{}}
 	for _, name := range d.known() {
 		line := stackLine{Name: name, Source: "own"}
-		_, line.Chosen = d.platform.Stacks[name]
-		if slices.Contains(stacks.CatalogNames(), name) {
+		var choice stacks.StackChoice
+		choice, line.Chosen = d.platform.Stacks[name]
+		if choice.Adopt != nil {
+			line.Source, line.Dir = "adopted", choice.Adopt.Dir
+		} else if slices.Contains(stacks.CatalogNames(), name) {
 			line.Source = "catalogue"
 		}
 		// One that cannot be read is listed all the same; validate says why.
@@ -126,6 +131,9 @@ func (v stackListView) text(w io.Writer, s tui.Style) {
 			about := l.About
 			if about == "" && l.Source == "own" {
 				about = "a stack of your own"
+			}
+			if about == "" && l.Source == "adopted" {
+				about = "adopted, in " + l.Dir
 			}
 			fmt.Fprintln(w, strings.TrimRight(tui.Truncate("  "+tui.Pad(l.Name, width)+"  "+tui.Printable(about), s.Width), " "))
 		}

@@ -31,6 +31,7 @@ type stackInfoView struct {
 	Chosen  bool              `json:"chosen"`
 	Answers map[string]string `json:"answers"` // option -> present answer
 	Images  []string          `json:"images"`
+	Adopted *stacks.Adopt     `json:"adopted,omitempty"` // how it was adopted
 	stacks.XCroft
 }
 
@@ -51,7 +52,7 @@ func runStackInfo(a *app, name string) error {
 	}
 	v := stackInfoView{Schema: "croft/stack-info/v1", Name: name, XCroft: x, Answers: map[string]string{}, Images: append([]string{}, images...)}
 	choice, chosen := d.platform.Stacks[name]
-	v.Chosen = chosen
+	v.Chosen, v.Adopted = chosen, choice.Adopt
 	for key, opt := range x.Options {
 		v.Answers[key] = opt.Default
 		if answer, ok := choice.Options[key]; ok {
@@ -72,6 +73,9 @@ func (v stackInfoView) text(w io.Writer, s tui.Style) {
 	}
 	if !v.Chosen {
 		fmt.Fprintf(w, "  not in the platform: croft stack add %s\n", v.Name)
+	}
+	if v.Adopted != nil {
+		fmt.Fprintf(w, "  adopted: the Compose project %s in %s\n", v.Adopted.Project, tui.Printable(v.Adopted.Dir))
 	}
 	v.list(w, s, "needs", v.Needs)
 	v.options(w, s)

@@ -62,7 +62,7 @@ func runStop(ctx context.Context, a *app, args []string) error {
 		if err := m.prov.SetStopped(names[i], true); err != nil {
 			return err
 		}
-		if err := m.engine.Stop(ctx, m.Name+"-"+names[i]); err != nil {
+		if err := m.engine.Stop(ctx, m.project(names[i])); err != nil {
 			return err
 		}
 		v.On = append(v.On, names[i])
@@ -104,6 +104,16 @@ func runStart(ctx context.Context, a *app, args []string) error {
 		v.On = append(v.On, name)
 	}
 	return a.print(v, v.text)
+}
+
+// project gives the Compose project of a stack.
+func (m *machine) project(stack string) string {
+	for project, name := range m.prov.Adopted {
+		if name == stack {
+			return project
+		}
+	}
+	return m.Name + "-" + stack
 }
 
 // toStart gives the containers of a stack that are to run again, in the order

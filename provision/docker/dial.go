@@ -36,6 +36,7 @@ type Engine struct {
 	// patience is for registries.
 	patience patience
 	starts   chan struct{} // one place for each start of ours under way
+	adopted  map[string]string
 }
 
 var (

@@ -8,6 +8,7 @@ import (
 	"github.com/docker/compose/v5/pkg/api"
 	"github.com/moby/moby/api/types/container"
 	"github.com/moby/moby/api/types/image"
+	"github.com/moby/moby/api/types/mount"
 	"github.com/moby/moby/api/types/network"
 	"github.com/moby/moby/api/types/volume"
 	"github.com/moby/moby/client"
@@ -47,30 +48,47 @@ func (e *Engine) Observe(ctx context.Context, platform string) (stacks.State, er
 	if err := g.Wait(); err != nil {
 		return stacks.State{}, err
 	}
+	o := owned{platform: platform, adopted: e.adopted}
 	return stacks.State{
 		Engine:     e.api.ClientVersion(),
-		Containers: containersOf(platform, containers.Items),
-		Networks:   networksOf(platform, networks.Items, containers.Items),
-		Volumes:    volumesOf(platform, volumes.Items),
+		Containers: o.containers(containers.Items),
+		Networks:   o.networks(networks.Items, containers.Items),
+		Volumes:    o.volumes(volumes.Items, o.mounted(containers.Items)),
 		Images:     imagesOf(images.Items),
 	}, nil
 }
 
-// belongs tells whether labels make a thing the platform's. The label of
-// another platform decides first: platform "home" must not see "home-lab".
-func belongs(platform string, labels map[string]string) bool {
-	if p := labels[stacks.LabelPlatform]; p != "" {
-		return p == platform
-	}
-	return strings.HasPrefix(labels[api.ProjectLabel], platform+"-")
+// Adopt tells which Compose projects are the platform's though no label says so,
+// and which stack each is.
+func (e *Engine) Adopt(projects map[string]string) { e.adopted = projects }
+
+// owned tells what of the engine is a platform's.
+type owned struct {
+	platform string
+	adopted  map[string]string // Compose project -> stack
 }
 
-func containersOf(platform string, all []container.Summary) []stacks.Container {
+// belongs tells whether labels make a thing the platform's. The label of
+// another platform decides first: platform "home" must not see "home-lab".
+func (o owned) belongs(labels map[string]string) bool {
+	if p := labels[stacks.LabelPlatform]; p != "" {
+		return p == o.platform
+	}
+	project := labels[api.ProjectLabel]
+	return strings.HasPrefix(project, o.platform+"-") || o.adopted[project] != ""
+}
+
+func (o owned) containers(all []container.Summary) []stacks.Container {
 	var out []stacks.Container
 	for _, c := range all {
-		if belongs(platform, c.Labels) {
-			out = append(out, containerOf(c))
+		if !o.belongs(c.Labels) {
+			continue
 		}
+		one := containerOf(c)
+		if one.Stack == "" {
+			one.Stack = o.adopted[one.Project]
+		}
+		out = append(out, one)
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })
 	return out
@@ -111,13 +129,13 @@ func nameOf(c container.Summary) string {
 	return c.ID
 }
 
-// networksOf also takes networks that only the name gives away: one made again
+// networks also takes networks that only the name gives away: one made again
 // by hand has no label, and a plan must not think that it is missing. It notes
 // which containers of others are on each.
-func networksOf(platform string, all []network.Summary, containers []container.Summary) []stacks.Network {
+func (o owned) networks(all []network.Summary, containers []container.Summary) []stacks.Network {
 	guests := map[string][]string{}
 	for _, c := range containers {
-		if c.NetworkSettings == nil || belongs(platform, c.Labels) {
+		if c.NetworkSettings == nil || o.belongs(c.Labels) {
 			continue
 		}
 		for name := range c.NetworkSettings.Networks {
@@ -126,7 +144,7 @@ func networksOf(platform string, all []network.Summary, containers []container.S
 	}
 	var out []stacks.Network
 	for _, n := range all {
-		if !byName(platform, n.Name, n.Labels) && !belongs(platform, n.Labels) {
+		if !o.named(n.Name, n.Labels) && !o.belongs(n.Labels) {
 			continue
 		}
 		sort.Strings(guests[n.Name])
@@ -147,20 +165,37 @@ func subnetOf(n network.Network) string {
 	return ""
 }
 
-// byName tells whether a thing without an owner's label is named like the
+// named tells whether a thing without an owner's label is named like the
 // platform's.
-func byName(platform, name string, labels map[string]string) bool {
+func (o owned) named(name string, labels map[string]string) bool {
 	return labels[stacks.LabelPlatform] == "" && labels[api.ProjectLabel] == "" &&
-		(strings.HasPrefix(name, platform+"-") || strings.HasPrefix(name, platform+"_"))
+		(strings.HasPrefix(name, o.platform+"-") || strings.HasPrefix(name, o.platform+"_"))
 }
 
-// volumesOf also takes volumes that only the name gives away: one that was
+// mounted names the volumes of adopted projects' containers: one that its author
+// made by hand has no label of the project.
+func (o owned) mounted(all []container.Summary) map[string]bool {
+	out := map[string]bool{}
+	for _, c := range all {
+		if !o.belongs(c.Labels) || o.adopted[c.Labels[api.ProjectLabel]] == "" {
+			continue
+		}
+		for _, m := range c.Mounts {
+			if m.Type == mount.TypeVolume {
+				out[m.Name] = true
+			}
+		}
+	}
+	return out
+}
+
+// volumes also takes volumes that only the name gives away: one that was
 // restored by hand has no label, and a plan must not think it is missing.
-func volumesOf(platform string, all []volume.Volume) []stacks.Volume {
+func (o owned) volumes(all []volume.Volume, mounted map[string]bool) []stacks.Volume {
 	var out []stacks.Volume
 	for _, v := range all {
-		if byName(platform, v.Name, v.Labels) || belongs(platform, v.Labels) {
-			out = append(out, stacks.Volume{Name: v.Name, Driver: v.Driver, Options: v.Options, Labels: v.Labels})
+		if o.named(v.Name, v.Labels) || mounted[v.Name] || o.belongs(v.Labels) {
+			out = append(out, stacks.Volume{Name: v.Name, Driver: v.Driver, Mountpoint: v.Mountpoint, Options: v.Options, Labels: v.Labels})
 		}
 	}
 	sort.Slice(out, func(i, j int) bool { return out[i].Name < out[j].Name })

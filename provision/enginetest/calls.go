@@ -27,17 +27,21 @@ func (f *Fake) Observe(ctx context.Context, platform string) (stacks.State, erro
 		s.Images[ref] = id
 	}
 	for _, b := range f.containers {
-		if belongs(platform, b.Project, b.Labels) {
-			s.Containers = append(s.Containers, b.shown())
+		if f.belongs(platform, b.Project, b.Labels) {
+			c := b.shown()
+			if c.Stack == "" {
+				c.Stack = f.adopted[c.Project]
+			}
+			s.Containers = append(s.Containers, c)
 		}
 	}
 	for _, n := range f.networks {
-		if belongs(platform, n.Labels[projectLabel], n.Labels) || len(n.Labels) == 0 && strings.HasPrefix(n.Name, platform+"-") {
+		if f.belongs(platform, n.Labels[projectLabel], n.Labels) || len(n.Labels) == 0 && strings.HasPrefix(n.Name, platform+"-") {
 			s.Networks = append(s.Networks, n)
 		}
 	}
 	for _, v := range f.volumes {
-		if belongs(platform, v.Labels[projectLabel], v.Labels) || strings.HasPrefix(v.Name, platform+"-") {
+		if f.belongs(platform, v.Labels[projectLabel], v.Labels) || strings.HasPrefix(v.Name, platform+"-") {
 			s.Volumes = append(s.Volumes, v)
 		}
 	}
@@ -47,11 +51,19 @@ func (f *Fake) Observe(ctx context.Context, platform string) (stacks.State, erro
 	return s, nil
 }
 
-func belongs(platform, project string, labels map[string]string) bool {
+func (f *Fake) belongs(platform, project string, labels map[string]string) bool {
 	if p := labels[stacks.LabelPlatform]; p != "" {
 		return p == platform
 	}
-	return strings.HasPrefix(project, platform+"-")
+	return strings.HasPrefix(project, platform+"-") || f.adopted[project] != ""
+}
+
+// Adopt tells which Compose projects are the platform's though no label says so,
+// and which stack each is.
+func (f *Fake) Adopt(projects map[string]string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.adopted = projects
 }
 
 // Remove removes containers; volumes stay.

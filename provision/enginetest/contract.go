@@ -51,6 +51,7 @@ func RunEngine(t *testing.T, subject func(t *testing.T) Subject) {
 		"pull names the image that fails":              pullUnknown,
 		"pull takes the locked image that lies here":   pullLocked,
 		"a container of another platform is not shown": otherPlatform,
+		"an adopted project is shown as its stack":     adoptedProject,
 	} {
 		t.Run(name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)

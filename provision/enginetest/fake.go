@@ -26,6 +26,7 @@ type Engine interface {
 	provision.Networks
 	provision.Containers
 	provision.Repairs
+	Adopt(projects map[string]string)
 }
 
 var _ Engine = (*Fake)(nil)
@@ -60,6 +61,7 @@ type Fake struct {
 	internal   map[string]bool
 	volumes    map[string]stacks.Volume
 	images     map[string]string
+	adopted    map[string]string // Compose project -> stack
 }
 
 // box is one container.

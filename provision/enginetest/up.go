@@ -225,6 +225,7 @@ func (f *Fake) make(p *types.Project, s types.ServiceConfig, n int, ref, imageID
 	maps.Copy(labels, s.Labels)
 	labels[projectLabel] = p.Name
 	labels["com.docker.compose.service"] = s.Name
+	labels[stacks.LabelComposeHash] = hash
 	b := &box{hash: hash, number: n, behaves: behaves, aliases: map[string][]string{}, Container: stacks.Container{
 		ID: f.id(name), Name: name, Project: p.Name, Stack: s.Labels[stacks.LabelStack], Service: s.Name,
 		Image: ref, ImageID: imageID, State: "created", Labels: labels, Networks: []string{},

@@ -74,6 +74,7 @@ type Preflight struct {
 	Held    []stacks.PublishedPort // held by containers of this platform: those are free to it
 	Storage []string               // storage roots
 	Dir     string                 // of the platform; "" before there is one
+	Adopted map[string][]string    // directory of an adopted project -> files that are read
 	Owners  []int                  // who may own its files beside the one who runs croft: SUDO_UID
 	Units   []Unit                 // what systemd should do at boot; none before there is a platform
 	UnitDir string                 // "" for systemd's own

@@ -192,7 +192,13 @@ func (p Preflight) platformFiles(context.Context) Result {
 	if p.Dir == "" || os.Geteuid() != 0 {
 		return ok("not needed")
 	}
-	if err := PlatformFiles(p.Dir, p.Owners); err != nil {
+	err := PlatformFiles(p.Dir, p.Owners)
+	for dir, files := range p.Adopted {
+		if err == nil {
+			err = AdoptedFiles(dir, files, p.Owners)
+		}
+	}
+	if err != nil {
 		hint := ""
 		var problem stacks.Problem
 		if errors.As(err, &problem) {

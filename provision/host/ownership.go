@@ -19,7 +19,7 @@ import (
 // runs croft, and those named. Every file croft reads is looked at, and every
 // directory above, since who may rename a directory may replace it.
 func PlatformFiles(dir string, owners []int) error {
-	owners = append(slices.Clone(owners), 0, os.Geteuid())
+	owners = withRoot(owners)
 	real, err := filepath.EvalSymlinks(dir)
 	if err != nil {
 		return failed(dir, "cannot look at the platform", "", err)
@@ -51,6 +51,9 @@ func PlatformFiles(dir string, owners []int) error {
 	}
 	return nil
 }
+
+// withRoot adds who may write in any case: root, and whoever runs croft.
+func withRoot(owners []int) []int { return append(slices.Clone(owners), 0, os.Geteuid()) }
 
 // trusted looks at what path leads to. In a sticky directory (/tmp) only the
 // owner may rename, which is enough for one that is merely above.
