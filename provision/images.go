@@ -41,7 +41,7 @@ func (r *run) wants() []PullRequest {
 		if _, here := r.prep.meanings[svc.Image]; here {
 			continue // a rollback gives the reference its old meaning again
 		}
-		out = append(out, PullRequest{Reference: svc.Image, Locked: r.prep.Lock.Images[svc.Image]})
+		out = append(out, PullRequest{Reference: svc.Image, Locked: r.locked(c.Stack, svc.Image)})
 	}
 	return out
 }
@@ -59,6 +59,25 @@ func (r *run) imagesCanBeHad(ctx context.Context) error {
 		return &BlockedError{Blocked: blocked}
 	}
 	return nil
+}
+
+// locked gives what a reference is locked to for a stack. One that was rolled
+// back wants the image of its revision; without its digest whatever comes is
+// compared with it afterwards.
+func (r *run) locked(stack, ref string) stacks.ImageLock {
+	lock := r.prep.Lock.Images[ref]
+	back := r.prep.backs[stack]
+	if _, old := r.prep.Desired.Held[stack]; !old || !back.Rollback {
+		return lock
+	}
+	then, err := r.p.revision(back.Good)
+	switch id, digest := then.Images[ref], then.Digests[ref]; {
+	case err != nil || id == "" || id == lock.ID:
+		return lock
+	case digest != "":
+		return stacks.ImageLock{ID: id, Digest: digest}
+	}
+	return stacks.ImageLock{}
 }
 
 // lockImages remembers what each reference meant. The revision notes every

@@ -146,6 +146,30 @@ func TestWhatCannotBePulledTouchesNothing(t *testing.T) {
 	}
 }
 
+func TestARollbackPullsExactlyTheImageOfThen(t *testing.T) {
+	b := backBench(t)
+	then, _ := b.engine.Serve("side:1")
+	b.mustBack()
+	b.engine.Serve("side:1") // the tag moves in the registry, and a person asks for it
+	if err := b.engine.Pull(t.Context(), []provision.PullRequest{{Reference: "side:1", Fresh: true}}, nil); err != nil {
+		t.Fatal(err)
+	}
+	b.side("side:1", ", environment: {A: changed}")
+	b.mustBack()
+	if b.imageOf("home-side", "side") == then {
+		t.Fatal("the new image was not taken")
+	}
+	for ref, id := range b.observe().Images { // nothing of then is here any more
+		if id == then || ref == "side:1" {
+			b.engine.RemoveImage(ref)
+		}
+	}
+	b.mustRollback(provision.RollbackOptions{})
+	if got := b.imageOf("home-side", "side"); got != then {
+		t.Errorf("it runs %s, in that revision it was %s", got, then)
+	}
+}
+
 func keysOf(m map[string]stacks.ImageLock) []string {
 	var out []string
 	for k := range m {

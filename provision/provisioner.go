@@ -70,13 +70,14 @@ type Loader func(instead map[string]fs.FS) (stacks.Desired, error)
 
 // Revision is one applied change as it is kept under revisions/.
 type Revision struct {
-	Number int               `json:"number"`
-	At     time.Time         `json:"at"`
-	Result string            `json:"result"` // applied, partial, failed, taken-back, interrupted
-	Commit string            `json:"commit,omitempty"`
-	Hash   string            `json:"hash"`   // Plan.Revision
-	Stacks map[string]string `json:"stacks"` // stack -> applied, failed, skipped, taken-back
-	Images map[string]string `json:"images"` // reference -> ID
+	Number  int               `json:"number"`
+	At      time.Time         `json:"at"`
+	Result  string            `json:"result"` // applied, partial, failed, taken-back, interrupted
+	Commit  string            `json:"commit,omitempty"`
+	Hash    string            `json:"hash"`              // Plan.Revision
+	Stacks  map[string]string `json:"stacks"`            // stack -> applied, failed, skipped, taken-back
+	Images  map[string]string `json:"images"`            // reference -> ID
+	Digests map[string]string `json:"digests,omitempty"` // reference -> digest, of those that came from a registry
 	// Inputs is the Stack.InputHash that each stack had.
 	Inputs map[string]string `json:"inputs,omitempty"`
 	// ReadFrom names, for held stacks, the earlier revision whose inputs ran.

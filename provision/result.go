@@ -30,6 +30,7 @@ func (r *run) openResult() error {
 	if r.rev.Images == nil {
 		r.rev.Images = map[string]string{}
 	}
+	r.rev.Digests = map[string]string{}
 	return r.p.endRevision(r.rev)
 }
 
@@ -69,14 +70,18 @@ func (r *run) keepResult(s stacks.RenderedStack) error {
 // runs counts, should a tag have moved meanwhile.
 func (r *run) sawImages(s stacks.RenderedStack, state stacks.State, passed bool) {
 	for _, svc := range s.Services {
-		id := state.Images[svc.Image]
+		id, _ := state.Image(svc.Image)
 		if passed {
 			for _, c := range state.Of(s.Project, svc.Name) {
 				id = c.ImageID
 			}
 		}
-		if id != "" {
-			r.rev.Images[svc.Image] = id
+		if id == "" {
+			continue
+		}
+		r.rev.Images[svc.Image] = id
+		if lock := lockOf(state.Images, svc.Image, id, r.prep.Lock.Images[svc.Image]); lock.Digest != "" {
+			r.rev.Digests[svc.Image] = lock.Digest
 		}
 	}
 }

@@ -170,17 +170,23 @@ func KeepTag(platform, imageID string) string {
 // KeepRepository is where those tags stand.
 const KeepRepository = "croft-keep/"
 
+// Image gives the ID of the image that a reference, however it is written, means
+// on this machine.
+func (s State) Image(ref string) (string, bool) {
+	if id, ok := s.Images[ref]; ok {
+		return id, true
+	}
+	id, ok := s.Images[Reference(ref)]
+	return id, ok
+}
+
 // For narrows the images to the references of what would run, as they are
 // written there, so that a pull of something else does not make a plan stale.
 func (s State) For(r Rendered) State {
 	images, locked := map[string]string{}, map[string]ImageLock{}
 	for _, stack := range r.Stacks {
 		for _, svc := range stack.Services {
-			id, ok := s.Images[svc.Image]
-			if !ok {
-				id, ok = s.Images[Reference(svc.Image)]
-			}
-			if ok {
+			if id, ok := s.Image(svc.Image); ok {
 				images[svc.Image] = id
 			}
 			if was, ok := s.Locked[svc.Image]; ok {

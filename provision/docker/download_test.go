@@ -3,6 +3,7 @@ package docker
 import (
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/moby/moby/api/types/jsonstream"
@@ -32,7 +33,7 @@ func TestDownloadSumsItsLayers(t *testing.T) {
 
 // TestDownloadStalls: only a byte is a sign of life, and unpacking is no stall.
 func TestDownloadStalls(t *testing.T) {
-	const limit = 60 * time.Millisecond
+	const limit = time.Minute
 	for name, c := range map[string]struct {
 		before  jsonstream.Message
 		again   func(i int64) jsonstream.Message
@@ -45,20 +46,22 @@ func TestDownloadStalls(t *testing.T) {
 		"all is here":        {message("a", "Download complete", 0, 0), nil, false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var stalled atomic.Bool
-			d := newDownload(limit, func() { stalled.Store(true) })
-			defer d.end()
-			d.add(c.before)
-			for i := range int64(20) {
-				time.Sleep(limit / 6)
-				if c.again != nil {
-					d.add(c.again(i))
+			synctest.Test(t, func(t *testing.T) {
+				var stalled atomic.Bool
+				d := newDownload(limit, func() { stalled.Store(true) })
+				defer d.end()
+				d.add(c.before)
+				for i := range int64(20) {
+					time.Sleep(limit / 6)
+					if c.again != nil {
+						d.add(c.again(i))
+					}
 				}
-			}
-			if stalled.Load() != c.stalled {
-				t.Errorf("stalled is %v", stalled.Load())
-			}
+				synctest.Wait()
+				if stalled.Load() != c.stalled {
+					t.Errorf("stalled is %v", stalled.Load())
+				}
+			})
 		})
 	}
 }
