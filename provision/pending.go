@@ -215,7 +215,7 @@ func (r *run) resume(ctx context.Context, s stacks.RenderedStack, pend pending, 
 	// A copy that is not there was put back already, by a way back that was killed
 	// before it could say so.
 	gone := slices.ContainsFunc(pend.Data, func(a aside) bool { _, err := os.Lstat(a.Copy); return errors.Is(err, fs.ErrNotExist) })
-	if _, back := backs[s.Name]; !back && !gone && pend.Target == target {
+	if back := backs[s.Name].Inputs == pend.Target; !back && !gone && pend.Target == target {
 		return pend, nil
 	}
 	again := forTarget(pend, target)
