@@ -2,8 +2,12 @@ package docker
 
 import (
 	"context"
+	"slices"
 
+	"github.com/containerd/errdefs"
 	"github.com/moby/moby/client"
+
+	"github.com/croft-sh/croft/stacks"
 )
 
 // Tag makes a reference mean an image that is present, by its ID.
@@ -13,10 +17,28 @@ func (e *Engine) Tag(ctx context.Context, imageID, reference string) error {
 }
 
 // Untag forgets a reference; the image goes with its last one, unless a
-// container uses it. A missing reference is no error.
+// container uses it. A missing reference is no error. The digest under which an
+// image was pulled is a reference too, which nobody asked for: without a tag
+// beside it, it would keep the image for ever, so it goes with the last tag.
 func (e *Engine) Untag(ctx context.Context, reference string) error {
-	_, err := e.api.ImageRemove(ctx, reference, client.ImageRemoveOptions{})
-	return failed("untag "+reference, ignoreNotFound(err))
+	doing := "untag " + reference
+	im, err := e.api.ImageInspect(ctx, reference)
+	if err != nil {
+		return failed(doing, ignoreNotFound(err))
+	}
+	if _, err := e.api.ImageRemove(ctx, reference, client.ImageRemoveOptions{}); err != nil {
+		return failed(doing, ignoreNotFound(err))
+	}
+	if slices.ContainsFunc(im.RepoTags, func(tag string) bool { return stacks.Reference(tag) != stacks.Reference(reference) }) {
+		return nil
+	}
+	for _, digest := range im.RepoDigests {
+		_, err := e.api.ImageRemove(ctx, digest, client.ImageRemoveOptions{})
+		if ignoreNotFound(err) != nil && !errdefs.IsConflict(err) { // in use: it stays
+			return failed(doing, err)
+		}
+	}
+	return nil
 }
 
 // ImageBytes gives the size of every image by its ID.

@@ -178,6 +178,39 @@ func TestTheLockDecidesWhatATagIs(t *testing.T) {
 	}
 }
 
+// TestTheLastTagTakesThePulledImageAway: the digest it was pulled by would keep
+// every image that ever ran.
+func TestTheLastTagTakesThePulledImageAway(t *testing.T) {
+	s := newShop(t, registrytest.Options{})
+	ref, keep := s.ref("kept:1"), "croft-keep/tags:1"
+	s.push(ref, 1<<10)
+	if err := s.pull(provision.PullRequest{Reference: ref}); err != nil {
+		t.Fatal(err)
+	}
+	id := s.lockOf(ref).ID
+	if err := s.Tag(t.Context(), id, keep); err != nil {
+		t.Fatal(err)
+	}
+	there := func() bool {
+		ok, err := s.present(t.Context(), id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return ok
+	}
+	for _, tag := range []string{ref, keep} {
+		if !there() {
+			t.Fatalf("gone before %s was", tag)
+		}
+		if err := s.Untag(t.Context(), tag); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if there() {
+		t.Error("the image is kept by the digest it was pulled by")
+	}
+}
+
 func TestWhatTheRegistryLostIsNotReplaced(t *testing.T) {
 	s := newShop(t, registrytest.Options{})
 	ref := s.ref("shop/app:1")
