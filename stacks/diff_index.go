@@ -42,7 +42,9 @@ func (d *differ) byName() map[string]Volume {
 func (d *differ) texts(s RenderedStack) (old, fresh map[string]map[string]any) {
 	for _, svc := range s.Services {
 		got := d.of(s.Project, svc.Name)
-		another := func(c Container) bool { return c.Spec() != svc.Spec || c.ImageID != d.have.Images[svc.Image] || d.otherwise(s, svc, c) }
+		another := func(c Container) bool {
+			return c.Spec() != svc.Spec || c.ImageID != d.have.Images[svc.Image] || d.otherwise(s, svc, c)
+		}
 		if len(got) != svc.Replicas || slices.ContainsFunc(got, another) {
 			return composeServices(d.have.LiveCompose[s.Name]), composeServices(s.Compose())
 		}
