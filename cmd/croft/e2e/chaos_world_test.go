@@ -252,9 +252,19 @@ func (c *chaos) rows(t *testing.T, how string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	kept, err := os.ReadFile(filepath.Join(c.storage, "databases/store/data/rows"))
+	files, err := filepath.Glob(filepath.Join(c.storage, "databases", "*", "*", "rows"))
 	if err != nil {
-		t.Fatalf("%s: %v", how, err)
+		t.Fatal(err)
+	}
+	if len(files) == 0 {
+		files, _ = filepath.Glob(filepath.Join(c.storage, "databases", "*", "rows"))
+	}
+	if len(files) != 1 {
+		t.Fatalf("%s: the rows are in %v", how, files)
+	}
+	kept, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
 	}
 	there := map[string]bool{}
 	for _, row := range strings.Fields(string(kept)) {
