@@ -51,7 +51,6 @@ func (c *chaos) fullDisks(t *testing.T, rounds int) {
 				c.well(t, how, true)
 			}
 			c.readable(t, how)
-			c.rows(t, how)
 			if err := full.disk.free(); err != nil {
 				t.Fatal(err)
 			}
