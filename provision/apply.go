@@ -28,6 +28,7 @@ type run struct {
 	memory memory
 	failed map[string]*FailedError
 	pace   pace // of the wave under way
+	lost   bool // the engine went away
 	back   bool // the way back: nothing is copied aside, nothing taken back again
 }
 
@@ -69,6 +70,8 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 	}
 	defer release()
 	started := p.Now()
+	gone, endWatch := p.watch(ctx)
+	defer endWatch()
 	if err := r.prepare(ctx); err != nil {
 		return r.rev, r.giveUp(started, ctx.Err() != nil, err)
 	}
@@ -76,6 +79,10 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 		return r.rev, err
 	}
 	r.waves(ctx)
+	r.lost = len(r.failed) > 0 && gone()
+	if r.lost {
+		return r.finish(ctx, started)
+	}
 	if ctx.Err() == nil { // an interrupted apply goes on with the next one
 		r.forgetSkipped()
 		r.takeBack(ctx)

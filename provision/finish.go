@@ -51,7 +51,7 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 			first.Partial = true
 		}
 	}
-	if ctx.Err() != nil && r.rev.Result != "applied" {
+	if (ctx.Err() != nil || r.lost) && r.rev.Result != "applied" {
 		r.rev.Result = "interrupted"
 	}
 	r.remembered()
@@ -60,6 +60,8 @@ func (r *run) finish(ctx context.Context, started time.Time) (Revision, error) {
 	switch err := ctx.Err(); {
 	case err != nil:
 		return r.rev, err
+	case first != nil && r.lost:
+		return r.rev, &LostError{Failed: first}
 	case first != nil:
 		return r.rev, first
 	}

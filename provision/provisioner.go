@@ -1,6 +1,7 @@
 package provision
 
 import (
+	"context"
 	"io/fs"
 	"net/netip"
 	"time"
@@ -24,6 +25,9 @@ type Provisioner struct {
 	Volumes    Volumes
 	Leases     Leases
 	Registries Registries
+	// Watch listens to the engine until ctx ends; gone tells whether it went away
+	// meanwhile. Nil never tells.
+	Watch func(ctx context.Context) (gone func() bool)
 	// WriteFile replaces a file atomically and durably.
 	WriteFile func(path string, data []byte, mode fs.FileMode) error
 	// MakeVolume makes a volume's directory with its owner ("uid:gid" or "").

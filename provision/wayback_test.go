@@ -391,29 +391,3 @@ func TestAServiceOfAnInterruptedChangeMayGo(t *testing.T) {
 		t.Errorf("%s is %s", got.Image, got.State)
 	}
 }
-
-// TestAMendedUpgradeKilledAtItsGateKeepsItsRows: what an earlier attempt failed
-// with says nothing about the one after it.
-func TestAMendedUpgradeKilledAtItsGateKeepsItsRows(t *testing.T) {
-	b := backBench(t)
-	if _, err := b.applyBack(); err != nil {
-		t.Fatal(err)
-	}
-	b.row("acknowledged by 1")
-	b.upgrade("db:2")
-	b.engine.Behave("db:2", enginetest.Behaviour{Health: "unhealthy"})
-	if _, err := b.applyBack(); err == nil {
-		t.Fatal("an unhealthy version passed the gate")
-	}
-	b.upgrade("db:3")
-	b.engine.Behave("db:3", enginetest.Behaviour{Health: "starting"})
-	b.dieAtGate()
-	b.row("acknowledged by 3")
-	b.engine.Set(b.engine.Container("home-db", "db").ID, "running", "healthy", 0)
-	if _, err := b.applyBack(); err != nil {
-		t.Fatal(err)
-	}
-	if got := b.row(""); got != "acknowledged by 3" || b.engine.Container("home-db", "db").Image != "db:3" {
-		t.Errorf("%s on %q", b.engine.Container("home-db", "db").Image, got)
-	}
-}

@@ -59,6 +59,7 @@ func (a *app) connectTo(ctx context.Context, p *platform) (*machine, error) {
 	engine.Adopt(prov.Adopted)
 	prov.Engine, prov.Networks, prov.Containers = engine, engine, engine
 	prov.Repairs, prov.Volumes, prov.Registries = engine, host.Aside{}, engine
+	prov.Watch = engine.Watch
 	return &machine{platform: p, app: a, engine: engine, prov: prov}, nil
 }
 

@@ -197,7 +197,7 @@ func (c *chaos) converge(t *testing.T, how string, boot bool) int {
 			if r.code != exitDone && r.code != exitTakenBack {
 				continue
 			}
-			c.well(t, how+", then a boot", false)
+			c.well(t, how+", then a boot ("+r.String()+")", false)
 		}
 		r := c.croft(t, "apply", "-y", "--wait-timeout", "30s")
 		said = append(said, r.String())
