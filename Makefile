@@ -62,9 +62,11 @@ bench: build engine images ## croft beside docker compose at 82, 300 and 1,000 s
 		$(GO) test -tags e2e -run '^$$' \
 		-bench Scale -benchtime 1x -count=1 -timeout 60m ./cmd/croft/e2e
 
-chaos: build engine images ## applies killed at a hundred random moments, then the fuzzers, ten minutes each
-	CROFT_BINARY=$(CURDIR)/bin/croft CROFT_CHAOS_ROUNDS=$${CROFT_CHAOS_ROUNDS:-100} $(GO) test $(TESTFLAGS) -tags e2e -count=1 \
-		-timeout 60m -run TestKilledAppliesConverge ./cmd/croft/e2e
+chaos: build engine images ## kills, full disks, power cuts, written to docs/reliability.md; then the fuzzers, ten minutes each
+	CROFT_BINARY=$(CURDIR)/bin/croft CROFT_CHAOS_ROUNDS=$${CROFT_CHAOS_ROUNDS:-300} CROFT_CHAOS_MINUTES=$${CROFT_CHAOS_MINUTES:-45} \
+		CROFT_CHAOS_OUT=$(CURDIR)/docs/reliability.md $(GO) test $(TESTFLAGS) -tags e2e -count=1 \
+		-timeout 90m -run TestChaos ./cmd/croft/e2e
+	CROFT_BINARY=$(CURDIR)/bin/croft CROFT_CHAOS_ROUNDS=30 $(GO) test $(TESTFLAGS) -tags e2e -count=1 -timeout 30m -run TestKilledAppliesConverge ./cmd/croft/e2e
 	@.ci/fuzz.sh 10m
 
 nightly: build engine images ## the end-to-end tests once more against a current Docker engine, made from source
