@@ -29,8 +29,6 @@ func TestOnlyTheseRemoveData(t *testing.T) {
 		"cmd/croft/stack_harden.go hardened RemoveAll":              "a copy of its own in the temporary directory",
 		"stacks/compose_include.go materialise RemoveAll":           "a directory of its own in the temporary directory",
 		"cmd/imagefarm/autheliashim/main.go writePrivate RemoveAll": "a test tool's own directory",
-		"provision/registrytest/debian.go unpack RemoveAll":         "for tests: a directory of its own that it could not finish",
-		"provision/registrytest/registry.go Forget RemoveAll":       "for tests: a tag of the registry that the test started",
 	}
 	found := map[string]bool{}
 	for _, file := range goFiles(t) {

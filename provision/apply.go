@@ -127,7 +127,7 @@ func (p *Provisioner) stamped(ev stacks.Events) stacks.Events {
 // prepare does everything that can fail without touching what runs.
 func (r *run) prepare(ctx context.Context) error {
 	p := r.p
-	if err := r.copiesFit(); err != nil {
+	if err := r.copiesFit(ctx); err != nil {
 		return err
 	}
 	if err := r.imagesCanBeHad(ctx); err != nil {

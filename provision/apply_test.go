@@ -76,12 +76,16 @@ func (k *keeper) Deliver(grants []stacks.Grant) error {
 
 // bench is a platform on disk and an engine in memory.
 type bench struct {
-	t      testing.TB
-	dir    string
-	engine *enginetest.Fake
-	keeper *keeper
-	p      *provision.Provisioner
-	ticks  atomic.Int64
+	t             testing.TB
+	dir           string
+	engine        *enginetest.Fake
+	keeper        *keeper
+	p             *provision.Provisioner
+	ticks         atomic.Int64
+	removeOrphans bool
+	withoutCopy   []string
+	databases     *enginetest.Databases
+	outside       string // a directory that croft did not make
 }
 
 // base is a platform of three plain waves: db <- api, and an unrelated side.

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/croft-sh/croft/stacks"
 )
@@ -120,6 +121,10 @@ func (b *boot) decide(ctx context.Context, history []Revision, pend map[string]p
 	})
 	for _, stack := range candidates {
 		if _, begun := pend[stack]; begun && how.undo[stack] == 0 && !slices.Contains(how.finish, stack) {
+			if left := pend[stack].left(); len(left) > 0 {
+				b.leave(stack, strings.Join(left, ", ")+" went without a copy, as asked, so the version before cannot be started on it")
+				continue
+			}
 			b.undo(stack, history, &how)
 		}
 	}
@@ -132,8 +137,13 @@ func (b *boot) undo(stack string, history []Revision, how *resumption) {
 		how.undo[stack] = good
 		return
 	}
+	b.leave(stack, leftReason)
+}
+
+// leave tells of a stack that can go neither way.
+func (b *boot) leave(stack, why string) {
 	b.out.Left = append(b.out.Left, stack)
-	b.ev(stacks.Event{Stack: stack, Phase: "boot", State: stacks.Warning, Message: leftReason})
+	b.ev(stacks.Event{Stack: stack, Phase: "boot", State: stacks.Warning, Message: why})
 }
 
 // written reads the platform as it is now. Where its directory is not there, what

@@ -35,12 +35,14 @@ type Reclaimable struct {
 	Kind  string `json:"kind"`  // failed-data, copy, revision, image
 	Path  string `json:"path,omitempty"`
 	Image string `json:"image,omitempty"` // reference
-	Bytes int64  `json:"bytes"`
-	Why   string `json:"why"`
+	// Database is the name of one on a shared server.
+	Database string `json:"database,omitempty"`
+	Bytes    int64  `json:"bytes"`
+	Why      string `json:"why"`
 }
 
 // Name tells one from all others.
-func (r Reclaimable) Name() string { return r.Path + r.Image }
+func (r Reclaimable) Name() string { return r.Path + r.Image + r.Database }
 
 // Reclaimable looks for what can go. sizes gives the bytes of images by ID. It
 // changes nothing.
@@ -63,7 +65,7 @@ func (p *Provisioner) Reclaimable(ctx context.Context, sizes func(context.Contex
 		return nil, err
 	}
 	var out []Reclaimable
-	for _, find := range []func() ([]Reclaimable, error){c.data, c.revisions} {
+	for _, find := range []func() ([]Reclaimable, error){c.data, func() ([]Reclaimable, error) { return c.databases(ctx) }, c.revisions} {
 		found, err := find()
 		if err != nil {
 			return nil, err
@@ -147,10 +149,8 @@ func (c *cleaner) data() ([]Reclaimable, error) {
 		return nil, err
 	}
 	var out []Reclaimable
-	places := c.lock.Places()
-	for _, key := range slices.Sorted(maps.Keys(places)) {
-		path := places[key]
-		stack, _, _ := strings.Cut(key, "/")
+	for _, place := range c.places(listed) {
+		key, path, stack := place.Volume, place.Path, place.Stack
 		entries, err := os.ReadDir(filepath.Dir(path))
 		if errors.Is(err, fs.ErrNotExist) || path == "" {
 			continue
@@ -161,7 +161,7 @@ func (c *cleaner) data() ([]Reclaimable, error) {
 		for _, e := range entries {
 			kind, revision, ok := leftover(e.Name(), filepath.Base(path))
 			full := filepath.Join(filepath.Dir(path), e.Name())
-			if !ok || !e.IsDir() || c.inUse(full) || c.wanted[full] || c.underWay(stack, revision) {
+			if !ok || !e.IsDir() && !e.Type().IsRegular() || c.inUse(full) || c.wanted[full] || c.underWay(stack, revision) {
 				continue
 			}
 			one := Reclaimable{Owner: stack, Kind: "failed-data", Path: full, Why: fmt.Sprintf("data of %s that the failed revision %d left", key, revision)}
@@ -171,7 +171,7 @@ func (c *cleaner) data() ([]Reclaimable, error) {
 			case "aside.part":
 				one.Kind, one.Why = "copy", "a copy of "+key+" that was never finished"
 			case "aside":
-				if !slices.ContainsFunc(listed, func(a aside) bool { return a.Copy == full }) || !c.old(revision) {
+				if !slices.ContainsFunc(listed, func(a aside) bool { return a.Copy == full && !a.Failed }) || !c.old(revision) {
 					continue
 				}
 				one.Kind, one.Why = "copy", fmt.Sprintf("data of %s from before revision %d, more than 7 days ago", key, revision)
@@ -293,6 +293,8 @@ func (p *Provisioner) Reclaim(ctx context.Context, r Reclaimable) error {
 	switch {
 	case r.Kind == "image":
 		return p.Repairs.Untag(ctx, r.Image)
+	case r.Database != "":
+		return p.dropCopy(ctx, r.Database)
 	case r.Kind == "copy" && !strings.HasSuffix(r.Path, ".part"):
 		if err := os.Rename(r.Path, r.Path+".part"); err != nil {
 			return err
@@ -307,7 +309,10 @@ func (p *Provisioner) Reclaim(ctx context.Context, r Reclaimable) error {
 		}
 		return os.RemoveAll(r.Path + removingSuffix)
 	}
-	return os.RemoveAll(r.Path)
+	if err := os.RemoveAll(r.Path); err != nil {
+		return err
+	}
+	return p.forgetCopies()
 }
 
 // forgetCopies takes those off the list that are gone.
@@ -317,6 +322,9 @@ func (p *Provisioner) forgetCopies() error {
 		return err
 	}
 	left := slices.DeleteFunc(slices.Clone(listed), func(a aside) bool {
+		if a.Database != nil {
+			return false
+		}
 		_, err := os.Lstat(a.Copy)
 		return errors.Is(err, fs.ErrNotExist)
 	})

@@ -49,11 +49,12 @@ func (e *DamagedError) Hint() string {
 type FailedError struct {
 	Stack, Service string
 	Reason         string
-	LogTail        string // end of its log
-	Partial        bool   // other stacks were applied
-	Skipped        bool   // not tried, because what it needs failed
-	TakenBack      int    // revision that runs again; 0: the way back was not taken or failed
-	WayBack        string // why the way back failed
+	LogTail        string   // end of its log
+	Partial        bool     // other stacks were applied
+	Skipped        bool     // not tried, because what it needs failed
+	TakenBack      int      // revision that runs again; 0: the way back was not taken or failed
+	WayBack        string   // why the way back failed
+	Left           []string // data that went without a copy, as asked: there is no way back
 }
 
 func (e *FailedError) Error() string {
@@ -64,6 +65,8 @@ func (e *FailedError) Error() string {
 	switch {
 	case e.TakenBack > 0:
 		return fmt.Sprintf("%s: %s; %s was taken back to revision %d", on, e.Reason, e.Stack, e.TakenBack)
+	case len(e.Left) > 0:
+		return fmt.Sprintf("%s: %s; it was not taken back, because %s went without a copy, as asked", on, e.Reason, strings.Join(e.Left, ", "))
 	case e.WayBack != "":
 		return fmt.Sprintf("%s: %s; the way back failed as well: %s", on, e.Reason, e.WayBack)
 	}
@@ -74,6 +77,9 @@ func (e *FailedError) Error() string {
 func (e *FailedError) Hint() string {
 	if e.TakenBack > 0 {
 		return "mend the cause and croft apply, or croft release " + e.Stack + " to try the same again"
+	}
+	if len(e.Left) > 0 {
+		return "mend the cause and croft apply; before the old version is started again, put back the data that you backed up"
 	}
 	if e.Service == "" {
 		return "croft status shows what runs; mend the cause and croft apply goes on from here"

@@ -2,11 +2,8 @@ package provision
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 
@@ -20,22 +17,11 @@ type pending struct {
 	Services []string `json:"services"`
 	// Target is the Stack.InputHash that the stack is being changed to.
 	Target string `json:"target,omitempty"`
-	// Data lists what is copied aside before a new image meets it. The new image
-	// is never started before Copied is true.
-	Data   []aside `json:"data,omitempty"`
-	Copied bool    `json:"copied,omitempty"`
-}
-
-// aside is a copy of a volume's data from before a new image met it.
-type aside struct {
-	Volume   string `json:"volume"` // key
-	Path     string `json:"path"`   // where the volume lies
-	Copy     string `json:"copy"`   // where the copy lies
-	Revision int    `json:"revision"`
-	// Ran is the image that each service of the stack last ran well with.
-	Ran map[string]string `json:"ran,omitempty"`
-	// From is a copy that takes the place of the data: a rollback to data of then.
-	From string `json:"from,omitempty"`
+	// Data lists what is copied aside before a new image meets it.
+	Data []aside `json:"data,omitempty"`
+	// Halted are containers that were stopped and stay, with the restart policy
+	// that is to be given back to them.
+	Halted map[string]string `json:"halted,omitempty"`
 }
 
 func (p *Provisioner) pendingPath() string { return filepath.Join(p.StateDir, "pending.json") }
@@ -70,12 +56,8 @@ func (r *run) clearPending(stack string) error {
 	if !ok {
 		return nil
 	}
-	if pend.Copied && len(pend.Data) > 0 {
-		var kept []aside
-		if err := readJSON(r.p.asidesPath(), &kept); err != nil {
-			return err
-		}
-		if err := r.p.writeJSON(r.p.asidesPath(), append(kept, pend.Data...)); err != nil {
+	if kept := pend.copied(); len(kept) > 0 {
+		if err := r.p.listAsides(kept); err != nil {
 			return err
 		}
 	}
@@ -83,54 +65,64 @@ func (r *run) clearPending(stack string) error {
 	return r.p.writeJSON(r.p.pendingPath(), all)
 }
 
-// atRisk gives the volumes of the stack that a new image is about to meet.
-func (r *run) atRisk(s stacks.RenderedStack) []aside {
-	keys := map[string]bool{}
-	for _, c := range r.prep.Plan.Of(s.Name) {
-		if c.Risk != stacks.RiskData {
-			continue
-		}
-		svc, _ := s.Service(c.Service)
-		for _, key := range svc.Volumes {
-			keys[key] = true
-		}
-	}
-	var out []aside
-	for _, v := range r.located(s) {
-		if keys[v.Key] && v.Path != "" {
-			out = append(out, aside{Volume: v.Key, Path: v.Path, Copy: fmt.Sprintf("%s.croft-aside-%d", v.Path, r.rev.Number), Revision: r.rev.Number,
-				Ran: r.ranOf(s), From: r.prep.backs[s.Name].From[v.Key]})
-		}
-	}
-	return out
-}
-
 // copiesFit refuses, before anything is touched, a change whose data cannot be
 // copied aside.
-func (r *run) copiesFit() error {
+func (r *run) copiesFit(ctx context.Context) error {
+	if r.p.Volumes == nil {
+		return nil
+	}
 	var paths []string
-	for _, s := range r.prep.Rendered.Stacks {
-		for _, a := range r.atRisk(s) {
-			paths = append(paths, firstOf(a.From, a.Path)) // what is copied
+	more := map[string]int64{}
+	for _, c := range r.prep.Plan.Data {
+		switch {
+		case c.Action != stacks.DataCopy:
+		case c.Database == nil:
+			paths = append(paths, firstOf(r.prep.backs[c.Stack].From[c.Name], c.Path)) // what is copied
+		default:
+			place, bytes, err := r.databaseNeeds(ctx, *c.Database)
+			if err != nil {
+				return err
+			}
+			if place != "" {
+				more[place] += bytes
+			}
 		}
 	}
-	if len(paths) == 0 || r.p.Volumes == nil {
+	if len(paths)+len(more) == 0 {
 		return nil
 	}
 	slices.Sort(paths)
-	if err := r.p.Volumes.Fits(slices.Compact(paths)); err != nil {
+	if err := r.p.Volumes.Fits(slices.Compact(paths), more); err != nil {
 		return &BlockedError{Blocked: []stacks.Blocked{{
 			Subject: "data", Why: "a new image would meet data that cannot be copied aside first: " + err.Error(),
-			Hint: "make room, or take the change of image out",
+			Hint: "make room (croft clean), or take the change of image out",
 		}}}
 	}
 	return nil
 }
 
+// databaseNeeds gives where the copy of a database will lie and its bytes. A
+// server that does not run yet is asked when the copy is made.
+func (r *run) databaseNeeds(ctx context.Context, db stacks.RenderedDatabase) (place string, bytes int64, err error) {
+	server, err := r.p.server(ctx, db)
+	if err != nil || r.p.Databases == nil {
+		return "", 0, nil // the copy itself tells
+	}
+	s, _ := r.prep.Rendered.Stack(db.Server)
+	hub, _ := s.Service(db.Hub)
+	for _, v := range s.Volumes {
+		if slices.Contains(hub.Volumes, v.Key) {
+			place = v.Path
+		}
+	}
+	bytes, _, err = r.p.Databases.Size(ctx, server, db.Name)
+	return place, bytes, err
+}
+
 // begin notes that a stack changes, and copies its data aside where a new image
 // is about to meet it. It gives the services to start: those asked for, and those
-// whose containers had to let go of the data. Killed before Copied is written,
-// the copy is made again: the new image has not been started.
+// whose containers had to let go of the data. Killed before Met is written, the
+// copies are made again: the new image has not been started.
 func (r *run) begin(ctx context.Context, s stacks.RenderedStack, services []string) ([]string, error) {
 	all, err := r.p.readPending()
 	if err != nil {
@@ -140,15 +132,15 @@ func (r *run) begin(ctx context.Context, s stacks.RenderedStack, services []stri
 	target := r.target(s.Name)
 	switch {
 	case !unfinished:
-		pend = pending{Revision: r.rev.Number, Target: target, Data: r.atRisk(s)}
-	case pend.Copied && len(pend.Data) > 0:
+		pend = pending{Revision: r.rev.Number, Target: target, Data: r.atRisk(s.Name)}
+	case pend.met():
 		if pend, err = r.resume(ctx, s, pend, target); err != nil {
 			return nil, err
 		}
 	default:
-		// Nothing was copied yet, so no new image has met the data either; the one
-		// that comes now may be the first that needs it.
-		pend.Data = addVolumes(forTarget(pend, target), r.atRisk(s))
+		// No new image has met the data yet; the one that comes now may be the
+		// first that needs it.
+		pend.Data = addData(forTarget(pend, target), r.atRisk(s.Name))
 		pend.Target = target
 	}
 	// A service that has gone from the stack since needs nothing any more.
@@ -163,19 +155,19 @@ func (r *run) begin(ctx context.Context, s stacks.RenderedStack, services []stri
 	if err := r.removeOrphans(ctx, s.Name); err != nil {
 		return nil, err
 	}
-	if len(pend.Data) > 0 && !pend.Copied && r.p.Volumes != nil {
+	if slices.ContainsFunc(pend.Data, func(a aside) bool { return !a.Met }) && r.p.Volumes != nil {
 		if pend, err = r.copyAside(ctx, s, pend); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.putInPlace(s, pend); err != nil {
+	if err := r.putInPlace(ctx, s, pend); err != nil {
 		return nil, err
 	}
 	return union(services, pend.Services), nil
 }
 
-// addVolumes adds the volumes of b that a lacks.
-func addVolumes(a, b []aside) []aside {
+// addData adds what b has and a lacks.
+func addData(a, b []aside) []aside {
 	out := slices.Clone(a)
 	for _, v := range b {
 		if !slices.ContainsFunc(out, func(have aside) bool { return have.Volume == v.Volume }) {
@@ -206,7 +198,7 @@ func union(a, b []string) []string {
 // resume goes on with an interrupted change. The copy from before it is the good
 // one: where the change is another now, or its way back had begun, the data goes
 // back first and is copied anew. No image but the one it was copied for may see
-// what that one left.
+// what that one left. Data that only now meets a new image is copied in addition.
 func (r *run) resume(ctx context.Context, s stacks.RenderedStack, pend pending, target string) (pending, error) {
 	backs, err := r.p.readHeld()
 	if err != nil {
@@ -214,75 +206,89 @@ func (r *run) resume(ctx context.Context, s stacks.RenderedStack, pend pending, 
 	}
 	// A copy that is not there was put back already, by a way back that was killed
 	// before it could say so.
-	gone := slices.ContainsFunc(pend.Data, func(a aside) bool { _, err := os.Lstat(a.Copy); return errors.Is(err, fs.ErrNotExist) })
+	gone := false
+	for _, a := range pend.copied() {
+		there, err := r.p.there(ctx, a, a.Copy)
+		if err != nil {
+			return pend, err
+		}
+		gone = gone || !there
+	}
 	if back := backs[s.Name].Inputs == pend.Target; !back && !gone && pend.Target == target {
+		pend.Data = addData(pend.Data, r.atRisk(s.Name))
 		return pend, nil
 	}
-	again := forTarget(pend, target)
-	emptied := r.readers(s, pend.Data)
-	if err := r.restoreData(ctx, s); err != nil {
-		return pend, err
-	}
-	for i := range again {
-		again[i].Copy, again[i].Revision = fmt.Sprintf("%s.croft-aside-%d", again[i].Path, r.rev.Number), r.rev.Number
-	}
-	return pending{Revision: r.rev.Number, Target: target, Services: union(pend.Services, emptied), Data: again}, nil
+	return r.restoreData(ctx, s, pend, func(pend pending) pending {
+		again := pending{Revision: r.rev.Number, Target: target, Halted: pend.Halted, Services: following(s, union(pend.Services, r.readers(s, pend.Data)))}
+		for _, a := range addData(forTarget(pend, target), r.atRisk(s.Name)) {
+			a = a.named(r.rev.Number)
+			a.Met = a.Met && a.Left
+			again.Data = append(again.Data, a)
+		}
+		return again
+	})
 }
 
+// following adds the services that share a space of one of the names: they would
+// stay on a dead container.
+func following(s stacks.RenderedStack, names []string) []string {
+	for _, svc := range s.Services { // in dependency order: those followed come first
+		if slices.ContainsFunc(svc.Follows, func(f string) bool { return slices.Contains(names, f) }) {
+			names = union(names, []string{svc.Name})
+		}
+	}
+	return names
+}
+
+// copyAside stops everybody who can write the data, and copies it.
 func (r *run) copyAside(ctx context.Context, s stacks.RenderedStack, pend pending) (pending, error) {
-	// Written down first: who is removed for the copy must be started again, by
+	// Written down first: who is stopped for the copy must be started again, by
 	// whichever run comes to it.
-	pend.Services = union(pend.Services, r.readers(s, pend.Data))
+	pend.Services = following(s, union(pend.Services, r.readers(s, pend.Data)))
 	if err := r.setPending(s.Name, pend); err != nil {
 		return pend, err
 	}
 	if err := r.fetchThen(ctx, s, pend); err != nil {
 		return pend, err
 	}
-	if err := r.release(ctx, s, pend.Data); err != nil {
+	pend, err := r.release(ctx, s, pend)
+	if err != nil {
 		return pend, err
 	}
+	var data []aside
 	for _, a := range pend.Data {
-		if a.From != "" {
-			continue // it is moved aside whole
+		if !a.Met && !a.Left && a.From == "" { // else it is moved aside whole
+
+			r.ev(stacks.Event{Stack: s.Name, Phase: "copy", State: stacks.Working, Message: "data of " + a.Volume})
+			there, err := r.copyOne(ctx, a)
+			if err != nil {
+				return pend, fmt.Errorf("copy of %s: %w", a.Volume, err)
+			}
+			if !there {
+				continue
+			}
 		}
-		r.ev(stacks.Event{Stack: s.Name, Phase: "copy", State: stacks.Working, Message: "data of " + a.Volume})
-		if err := r.p.Volumes.Copy(ctx, a.Path, a.Copy); err != nil {
-			return pend, fmt.Errorf("copy of %s: %w", a.Volume, err)
-		}
+		a.Met = true
+		data = append(data, a)
 	}
 	r.ev(stacks.Event{Stack: s.Name, Phase: "copy", State: stacks.Done})
-	pend.Copied = true
+	pend.Data = data
 	return pend, r.setPending(s.Name, pend)
 }
 
-// readers gives the services that mount one of the volumes.
+// readers gives the services that have some of the data open as they are written
+// now.
 func (r *run) readers(s stacks.RenderedStack, data []aside) []string {
 	var out []string
 	for _, svc := range s.Services {
-		if slices.ContainsFunc(data, func(a aside) bool { return slices.Contains(svc.Volumes, a.Volume) }) {
+		if slices.ContainsFunc(data, func(a aside) bool {
+			return !a.Left && (slices.Contains(svc.Volumes, a.Volume) || a.Database != nil && a.Database.Service == svc.Name ||
+				slices.ContainsFunc(svc.Mounts, func(m stacks.RenderedMount) bool { return m.Key == a.Volume }))
+		}) {
 			out = append(out, svc.Name)
 		}
 	}
 	return out
-}
-
-// release removes the containers that have the volumes open.
-func (r *run) release(ctx context.Context, s stacks.RenderedStack, data []aside) error {
-	state, err := r.p.Engine.Observe(ctx, r.p.Platform)
-	if err != nil {
-		return err
-	}
-	var ids []string
-	for _, name := range r.readers(s, data) {
-		for _, c := range state.Of(s.Project, name) {
-			ids = append(ids, c.ID)
-		}
-	}
-	if len(ids) == 0 {
-		return nil
-	}
-	return r.p.Engine.Remove(ctx, ids)
 }
 
 // interrupted gives, by stack, the services of changes that never ended.

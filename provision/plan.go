@@ -127,10 +127,23 @@ func (p *Provisioner) planOf(ctx context.Context, o PlanOptions, render renderer
 			return Prepared{}, fmt.Errorf("there is no stack %s on this platform", name)
 		}
 	}
-	plan := stacks.Diff(rendered, state, stacks.DiffOptions{Stacks: o.scope(d), RemoveOrphans: o.RemoveOrphans})
+	consent, err := p.consent(d, o.WithoutCopy)
+	if err != nil {
+		return Prepared{}, err
+	}
+	diff := stacks.DiffOptions{Stacks: o.scope(d), RemoveOrphans: o.RemoveOrphans, WithoutCopy: consent}
+	plan := stacks.Diff(rendered, state, diff)
+	if len(plan.Data) > 0 {
+		if state.NoData, err = p.noData(plan); err != nil {
+			return Prepared{}, err
+		}
+		plan = stacks.Diff(rendered, state, diff)
+	}
 	plan.Blocked = append(plan.Blocked, p.portsTaken(rendered, plan, state)...)
 	plan.Warnings = append(plan.Warnings, p.leaseWarnings(plan)...)
-	return Prepared{Plan: plan, Desired: d, Rendered: rendered, State: state, Lock: lock, Options: o, backs: backs, meanings: meanings}, nil
+	prep := Prepared{Plan: plan, Desired: d, Rendered: rendered, State: state, Lock: lock, Options: o, backs: backs, meanings: meanings}
+	err = p.assess(ctx, &prep)
+	return prep, err
 }
 
 // withNeeds adds what the named stacks need, so that a narrowed apply can work.

@@ -27,7 +27,9 @@ type Provisioner struct {
 	Registries Registries
 	// Watch listens to the engine until ctx ends; gone tells whether it went away
 	// meanwhile. Nil never tells.
-	Watch func(ctx context.Context) (gone func() bool)
+	Watch     func(ctx context.Context) (gone func() bool)
+	Databases Databases
+	Halts     Halts
 	// WriteFile replaces a file atomically and durably.
 	WriteFile func(path string, data []byte, mode fs.FileMode) error
 	// MakeVolume makes a volume's directory with its owner ("uid:gid" or "").
@@ -96,6 +98,7 @@ type Revision struct {
 type PlanOptions struct {
 	Stacks        []string // only these and what they need; empty: all
 	RemoveOrphans bool
+	WithoutCopy   []string // data that may meet a new image without a copy
 
 	backs map[string]held // instead of what held.json says
 	exact bool            // without what they need

@@ -222,7 +222,7 @@ func (b *backward) plan(ctx context.Context) error {
 	if err := b.images(); err != nil {
 		return err
 	}
-	return b.data()
+	return b.data(ctx)
 }
 
 // withServers adds to the stacks that were asked for what they need: their routes

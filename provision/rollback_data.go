@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -19,7 +18,7 @@ import (
 
 // data finds the services whose image and data would part, and either does what
 // was asked about them or refuses.
-func (b *backward) data() error {
+func (b *backward) data(ctx context.Context) error {
 	var kept []aside
 	if err := readJSON(b.p.asidesPath(), &kept); err != nil {
 		return err
@@ -30,8 +29,10 @@ func (b *backward) data() error {
 		if len(changed) == 0 {
 			continue
 		}
-		b.databases(name, changed)
-		from, missing := b.copies(s, changed, kept)
+		from, missing, err := b.copies(ctx, s, kept)
+		if err != nil {
+			return err
+		}
 		if len(from)+len(missing) == 0 {
 			continue
 		}
@@ -72,7 +73,7 @@ func (b *backward) words(data, stack string) string {
 // than they run on, or ran on last. With data, that is the risk.
 func (b *backward) otherProgram(s stacks.RenderedStack) []string {
 	var out []string
-	for i, c := range b.out.Plan.Changes {
+	for _, c := range b.out.Plan.Changes {
 		svc, ok := s.Service(c.Service)
 		if !ok || c.Stack != s.Name || c.Action != stacks.ActionCreate && c.Action != stacks.ActionRecreate {
 			continue
@@ -89,74 +90,47 @@ func (b *backward) otherProgram(s stacks.RenderedStack) []string {
 			continue
 		}
 		out = append(out, svc.Name)
-		if svc.Data {
-			b.out.Plan.Changes[i].Risk = stacks.RiskData // also where it has to be pulled under the name that runs
-		}
 	}
 	return out
 }
 
-// copies finds for each volume of the services the copy from before the later
-// program first met it, and names the volumes that have none. A copy counts only
+// copies finds for all data that the services can reach the copy from before the
+// later program first met it, and names the data that has none. A copy counts only
 // where the services ran well on the image of then before it was made.
-func (b *backward) copies(s stacks.RenderedStack, services []string, kept []aside) (from map[string]string, missing []string) {
+func (b *backward) copies(ctx context.Context, s stacks.RenderedStack, kept []aside) (from map[string]string, missing []string, err error) {
 	from = map[string]string{}
-	for _, v := range s.Volumes {
-		var users []stacks.RenderedService
-		for _, name := range services {
-			if svc, _ := s.Service(name); slices.Contains(svc.Volumes, v.Key) {
-				users = append(users, svc)
-			}
-		}
-		if len(users) == 0 {
+	for _, c := range b.out.Plan.Data {
+		if c.Stack != s.Name || c.Action != stacks.DataCopy {
 			continue
 		}
 		best := aside{}
 		for _, a := range kept {
-			if a.Volume != v.Key || a.Path != v.Path || a.Revision <= b.to.Number || best.Copy != "" && a.Revision > best.Revision {
+			if a.Failed || a.Volume != c.Name || c.Database == nil && a.Path != c.Path || a.Revision <= b.to.Number || best.Copy != "" && a.Revision > best.Revision {
 				continue
 			}
-			if !slices.ContainsFunc(users, func(svc stacks.RenderedService) bool { return !b.ranThen(s.Name, svc, a) }) && there(a.Copy) {
+			if slices.ContainsFunc(c.By, func(name string) bool { svc, _ := s.Service(name); return !b.ranThen(s.Name, svc, a) }) {
+				continue
+			}
+			there, err := b.p.there(ctx, a, a.Copy)
+			if err != nil {
+				return nil, nil, fmt.Errorf("copy of %s: %w", a.Volume, err)
+			}
+			if there {
 				best = a
 			}
 		}
 		if best.Copy == "" {
-			missing = append(missing, v.Key)
+			missing = append(missing, c.Name)
 			continue
 		}
-		from[v.Key] = best.Copy
+		from[c.Name] = best.Copy
 	}
-	return from, missing
+	return from, missing, nil
 }
 
 func (b *backward) ranThen(stack string, svc stacks.RenderedService, a aside) bool {
 	id := b.sources[stack].Images[svc.Image]
 	return id != "" && a.Ran[svc.Name] == id
-}
-
-// databases says that rows on a shared server do not go back with their program.
-func (b *backward) databases(stack string, changed []string) {
-	if b.o.Data == DataNow {
-		return
-	}
-	now, _ := b.written.Stack(stack)
-	then, _ := b.out.Desired.Stack(stack)
-	names := map[string]bool{}
-	for _, s := range []*stacks.Stack{now, then} {
-		if s == nil || s.X == nil {
-			continue
-		}
-		for name, spec := range s.X.Databases {
-			if slices.Contains(changed, firstOf(spec.Service, changed[0])) {
-				names[name] = true
-			}
-		}
-	}
-	if len(names) == 0 {
-		return
-	}
-	b.block("stack "+stack, fmt.Sprintf("its database %s lies on a shared server, of which no copy from then is kept, and the program of today may have changed it",
-		strings.Join(slices.Sorted(maps.Keys(names)), ", ")), b.words(DataNow, stack)+" starts the earlier program on it as it is")
 }
 
 // orphansOf refuses while a service runs on that the revision did not have: it
@@ -197,8 +171,8 @@ func (r Rollback) Kept(revision int) map[string]string {
 	for _, name := range r.Back {
 		s, _ := r.Rendered.Stack(name)
 		one := run{prep: r.Prepared, rev: Revision{Number: revision}}
-		for _, a := range one.atRisk(s) {
-			if there(a.Copy) {
+		for _, a := range one.atRisk(s.Name) {
+			if a.Database == nil && there(a.Copy) {
 				out[a.Volume] = a.Copy
 			}
 		}
@@ -251,25 +225,34 @@ func (r *run) forgetFrom(stack string) error {
 }
 
 // then is where a copy of the earlier data waits to be put in place.
-func (a aside) then() string { return fmt.Sprintf("%s.croft-then-%d", a.Path, a.Revision) }
+func (a aside) then() string { return asideName(a, "then", a.Revision) }
 
 // fetchThen copies the kept copies: the earlier program will change what it gets,
 // and a rollback that fails must be possible again. Nothing runs on them, so the
 // services stay up meanwhile. Killed in between, it is done again.
 func (r *run) fetchThen(ctx context.Context, s stacks.RenderedStack, pend pending) error {
 	for _, a := range pend.Data {
-		if a.From == "" {
+		if a.From == "" || a.Met {
 			continue
 		}
 		r.ev(stacks.Event{Stack: s.Name, Phase: "copy", State: stacks.Working, Message: "data of " + a.Volume + " as it was then, from " + a.From})
-		if err := r.p.Volumes.Copy(ctx, a.From, a.then()); err != nil {
+		kept := a
+		kept.Path, kept.Copy = a.From, a.then()
+		if a.Database != nil { // nothing but this list tells clean of one that was given up
+			left := a.failed()
+			left.Copy = a.then()
+			if err := r.p.listAsides([]aside{left}); err != nil {
+				return err
+			}
+		}
+		if _, err := r.copyOne(ctx, kept); err != nil {
 			return fmt.Errorf("copy of %s: %w", a.From, err)
 		}
 	}
 	return nil
 }
 
-// putInPlace gives volumes the data of then; what was written since lies under the
+// putInPlace gives data its form of then; what was written since lies under the
 // name of an ordinary copy, so that a way back finds it. It begins when all copies
 // are whole and pending.json says so, and only then does anything start.
 //
@@ -277,20 +260,24 @@ func (r *run) fetchThen(ctx context.Context, s stacks.RenderedStack, pend pendin
 // volume has no directory, or an empty one that the next apply made: that one goes
 // first, and the second rename follows. After it the copy is not there any more,
 // and nothing is left to do.
-func (r *run) putInPlace(s stacks.RenderedStack, pend pending) error {
-	if !pend.Copied {
-		return nil
-	}
+func (r *run) putInPlace(ctx context.Context, s stacks.RenderedStack, pend pending) error {
 	for _, a := range pend.Data {
-		if a.From == "" || !there(a.then()) {
+		if a.From == "" || !a.Met {
 			continue
 		}
-		if there(a.Copy) {
+		waits, err := r.p.there(ctx, a, a.then())
+		if err != nil {
+			return fmt.Errorf("data of %s: %w", a.Volume, err)
+		}
+		if !waits {
+			continue
+		}
+		if a.Database == nil && there(a.Copy) {
 			if err := os.Remove(a.Path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("data of %s: %w", a.Volume, err)
 			}
 		}
-		if err := r.p.Volumes.Swap(a.Path, a.then(), a.Copy); err != nil {
+		if err := r.putOne(ctx, a, a.then(), a.Copy); err != nil {
 			return fmt.Errorf("data of %s: %w", a.Volume, err)
 		}
 		r.ev(stacks.Event{Stack: s.Name, Phase: "copy", State: stacks.Done, Message: "data of " + a.Volume + " as it was then; what was written since is at " + a.Copy})

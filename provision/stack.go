@@ -83,7 +83,11 @@ func (r *run) change(ctx context.Context, s stacks.RenderedStack, services []str
 	// counts.
 	ctx, cancel := context.WithTimeout(ctx, r.o.WaitTimeout*time.Duration(1+len(services)))
 	defer cancel()
-	return r.up(ctx, s, services)
+	ids, err := r.up(ctx, s, services)
+	if err != nil {
+		return ids, err
+	}
+	return ids, r.unhalt(ctx, s.Name)
 }
 
 // up starts services and joins them to the networks they are hubs of. It gives

@@ -154,6 +154,10 @@ func (r *run) takeBack(ctx context.Context) {
 		if f := r.failed[s.Name]; f == nil || f.Skipped {
 			continue
 		}
+		if left := r.left(s.Name); len(left) > 0 {
+			r.failed[s.Name].Left = left
+			continue
+		}
 		rev, ok, err := r.p.lastGood(s.Name)
 		if err != nil || !ok {
 			continue // a stack that never ran has nowhere to go back to
@@ -188,7 +192,7 @@ func (r *run) goBack(ctx context.Context, good map[string]Revision) error {
 	for _, name := range slices.Sorted(maps.Keys(good)) {
 		s, _ := r.prep.Rendered.Stack(name)
 		r.ev(stacks.Event{Stack: name, Phase: "way back", State: stacks.Working, Message: fmt.Sprintf("to revision %d", good[name].Number)})
-		if err := r.restoreData(ctx, s); err != nil {
+		if err := r.giveBack(ctx, s); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if err := r.p.Repairs.Settle(ctx, s.Project); err != nil {
@@ -274,31 +278,6 @@ func (r *run) stackBack(ctx context.Context, name string) error {
 		return err
 	}
 	return r.clearPending(name)
-}
-
-// restoreData puts the copies of the failed change back, with nobody using them:
-// an old image never starts on data that a newer one may have migrated.
-func (r *run) restoreData(ctx context.Context, s stacks.RenderedStack) error {
-	all, err := r.p.readPending()
-	if err != nil {
-		return err
-	}
-	pend := all[s.Name]
-	if !pend.Copied || len(pend.Data) == 0 {
-		return nil
-	}
-	if err := r.release(ctx, s, pend.Data); err != nil {
-		return err
-	}
-	for _, a := range pend.Data {
-		r.ev(stacks.Event{Stack: s.Name, Phase: "way back", State: stacks.Working, Message: "data of " + a.Volume})
-		if err := r.p.Volumes.Swap(a.Path, a.Copy, fmt.Sprintf("%s.croft-failed-%d", a.Path, a.Revision)); err != nil {
-			return fmt.Errorf("data of %s: %w", a.Volume, err)
-		}
-	}
-	// The copies are in place again: there is nothing left to put back.
-	pend.Data, pend.Copied = nil, false
-	return r.setPending(s.Name, pend)
 }
 
 // retag makes references mean what they meant when the stack was good.

@@ -20,9 +20,12 @@ import (
 func backBench(t *testing.T) *bench {
 	t.Helper()
 	b := newBench(t)
+	b.outside = t.TempDir()
 	b.write("croft.yaml", strings.Replace(base()["croft.yaml"], "expose: loopback",
 		"expose: loopback\nstorage: {containers: "+b.data()+"/c, projects: "+b.data()+"/p, databases: "+b.data()+"/d}", 1))
-	b.p.Repairs, b.p.Volumes = b.engine, host.Aside{}
+	b.p.Repairs, b.p.Volumes, b.p.Halts = b.engine, host.Aside{}, b.engine
+	b.databases = &enginetest.Databases{}
+	b.p.Databases = b.databases
 	b.p.MakeVolume = func(path, _ string) error { return os.MkdirAll(path, 0o755) }
 	return b
 }
@@ -43,7 +46,7 @@ func (b *bench) applyBack() (provision.Revision, error) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	prep, err := b.p.Plan(ctx, d, provision.PlanOptions{})
+	prep, err := b.p.Plan(ctx, d, provision.PlanOptions{RemoveOrphans: b.removeOrphans, WithoutCopy: b.withoutCopy})
 	if err != nil {
 		b.t.Fatal(err)
 	}
@@ -194,7 +197,7 @@ func TestAKilledGateIsPassedAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	prep, err := b.p.Plan(ctx, d, provision.PlanOptions{})
+	prep, err := b.p.Plan(ctx, d, provision.PlanOptions{RemoveOrphans: b.removeOrphans, WithoutCopy: b.withoutCopy})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -330,7 +333,7 @@ func (b *bench) dieAtGate() {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	prep, err := b.p.Plan(ctx, d, provision.PlanOptions{})
+	prep, err := b.p.Plan(ctx, d, provision.PlanOptions{RemoveOrphans: b.removeOrphans, WithoutCopy: b.withoutCopy})
 	if err != nil {
 		b.t.Fatal(err)
 	}

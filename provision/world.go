@@ -83,11 +83,16 @@ type Repairs interface {
 	Untag(ctx context.Context, reference string) error
 }
 
-// Volumes copies data aside and puts it back. Paths are absolute directories.
+// Volumes copies data aside and puts it back. Paths are absolute, of directories
+// or files.
 type Volumes interface {
-	// Fits tells whether a copy of the directories has room beside them: by
-	// sharing blocks where the file system can, else by free space.
-	Fits(paths []string) error
+	// Look tells what lies at a path and whether it can be copied aside. Its bytes
+	// are counted as long as ctx lasts.
+	Look(ctx context.Context, path string) (stacks.Place, error)
+	// Fits tells whether copies of the paths have room beside them: by sharing
+	// blocks where the file system can, else by free space. more is what comes
+	// into the file system of a path besides.
+	Fits(paths []string, more map[string]int64) error
 	// Copy makes a whole copy that appears under its name only when complete.
 	Copy(ctx context.Context, from, to string) error
 	// Swap puts aside in the place of path, whose old content goes to failed.
@@ -117,6 +122,7 @@ type Inspected struct {
 	HealthLog string // last output of the health check
 	// RestartPolicy is the engine's word: no, always, unless-stopped, on-failure.
 	RestartPolicy string
+	RestartMax    int // of on-failure; 0: no limit
 }
 
 // ExecResult is how a command in a container ended.

@@ -113,36 +113,6 @@ func plainName(project string, svc RenderedService, name string) bool {
 	return ownName(project, svc, name)
 }
 
-// keepData blocks a change that brings a new image to data of an adopted project
-// which croft cannot copy aside: it lies where only the engine knows.
-func (d *differ) keepData(s RenderedStack, svc RenderedService, c Change) {
-	if !s.Adopted || c.Risk != RiskData {
-		return
-	}
-	for _, key := range svc.Volumes {
-		i := slices.IndexFunc(s.Volumes, func(v RenderedVolume) bool { return v.Key == key })
-		if i < 0 {
-			d.blockData(c, "a volume without a name", "give the volume a name in the Compose file, or")
-			continue
-		}
-		v := s.Volumes[i]
-		if v.Name == "" {
-			continue // a directory of the machine
-		}
-		if have, exists := d.have.Volume(v.Name); exists && have.DataPath() == "" {
-			d.blockData(c, fmt.Sprintf("the volume %s, which the driver %s keeps", v.Name, cmp.Or(have.Driver, "of its own")), "copy it yourself and")
-		}
-	}
-}
-
-func (d *differ) blockData(c Change, what, hint string) {
-	d.plan.Blocked = append(d.plan.Blocked, Blocked{
-		Subject: c.Stack + "/" + c.Service,
-		Why:     "a new image would meet data that croft cannot copy aside first: " + what,
-		Hint:    hint + " bring the service up with docker compose in its own directory; croft takes that over",
-	})
-}
-
 // notSeen lists what is not looked at in plain adopted stacks.
 func (d *differ) notSeen() {
 	for _, s := range d.want.Stacks {

@@ -15,7 +15,7 @@ func adoptedWorld() (Rendered, State) {
 		Name: "blog", Project: "oldblog", Adopted: true, Plain: true,
 		Files: []RenderedFile{{Path: ComposeFile, Content: compose}},
 		Services: []RenderedService{
-			{Name: "web", Image: "web:1", Compose: web, Replicas: 1, Data: true, Volumes: []string{"blog/rows"}, Networks: []string{"oldblog_default"}},
+			{Name: "web", Image: "web:1", Compose: web, Replicas: 1, Volumes: []string{"blog/rows"}, Networks: []string{"oldblog_default"}},
 			{Name: "side", Image: "side:1", Compose: side, Replicas: 1, Follows: []string{"web"}},
 		},
 		Volumes: []RenderedVolume{{Key: "blog/rows", Name: "oldblog_rows", Kept: true}},
@@ -61,7 +61,8 @@ func TestDiffOfAdoptedStacks(t *testing.T) {
 		{"the namespace it shares is another's", func(_ *Rendered, s *State) { s.Containers[0].ID = "c9" },
 			"blog/side: recreate, risk restart (its container was made from another definition)\n"},
 		{"a new image here", func(_ *Rendered, s *State) { s.Images["side:1"] = "i9" },
-			"blog/side: recreate, risk restart (image side:1 is another one now (i2 -> i9))\n"},
+			"data blog/rows: copy (side gets another image)\nblog/web: restart, risk restart (it stops while blog/rows is copied)\n" +
+				"blog/side: recreate, risk data (image side:1 is another one now (i2 -> i9))\n"},
 		{"a name of docker-compose of old", func(_ *Rendered, s *State) { s.Containers[0].Name = "oldblog_web_1" }, ""},
 		{"renamed", func(_ *Rendered, s *State) { s.Containers[0].Name = "other" },
 			"blog/web: recreate, risk restart (its container was renamed to other)\n" + follows},
@@ -77,14 +78,16 @@ func TestDiffOfAdoptedStacks(t *testing.T) {
 		{"gone", func(_ *Rendered, s *State) { s.Containers = s.Containers[:1] }, "blog/side: create, risk none (its container is gone)\n"},
 		{"a service less", func(r *Rendered, _ *State) { r.Stacks[0].Services = r.Stacks[0].Services[:1] }, ""},
 		{"data that can be copied", func(_ *Rendered, s *State) { s.Images["web:1"] = "i9" },
-			"blog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows},
+			"data blog/rows: copy (web gets another image)\n" + "blog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows},
 		{"data that only a driver knows", func(_ *Rendered, s *State) { s.Images["web:1"], s.Volumes[0].Driver = "i9", "nfs" },
-			"blog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows +
-				"blocked blog/web: a new image would meet data that croft cannot copy aside first: the volume oldblog_rows, which the driver nfs keeps\n"},
+			"data blog/rows: copy (web gets another image)\n" +
+				"blog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows +
+				"blocked data blog/rows: a new image would meet it (web gets another image), and the driver nfs keeps it, where croft cannot copy it aside\n"},
 		{"data without a name", func(r *Rendered, s *State) {
-			s.Images["web:1"], r.Stacks[0].Services[0].Volumes = "i9", []string{"blog/"}
-		}, "blog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows +
-			"blocked blog/web: a new image would meet data that croft cannot copy aside first: a volume without a name\n"},
+			s.Images["web:1"], r.Stacks[0].Services[0].Volumes = "i9", nil
+			s.Containers[0].Mounts = []Mount{{Volume: "anon", Target: "/rows"}}
+			s.Places = map[string]string{"anon": "/var/lib/anon/_data"}
+		}, "data blog/web:/rows: copy (web gets another image)\n" + "blog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows},
 		{"to be decorated", func(r *Rendered, s *State) {
 			r.Stacks[0].Plain = false
 			r.Stacks[0].Services = r.Stacks[0].Services[:1]

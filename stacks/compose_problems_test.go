@@ -121,7 +121,7 @@ func TestLoadStackProblems(t *testing.T) {
 			},
 		},
 		"references": {
-			compose: "x-croft:\n  routes: {web: {port: 80, host: a, service: wbe}, two: {port: 70, host: b}}\n  metrics: [{port: 1}]\n  addresses: {IP: {service: web, network: nt}}\n  setup: [{service: x, command: [a]}]\n  jobs: [j]\n  entry: [e]\n  reload: {web: {files: [conf]}}\n  harden: {h: {}}\n  storage: {v: {class: projects}}\n  backup: {volumes: {v: files}}\n  serves: [routes]\nservices:\n  web: {image: b}\n  db: {image: b}\n",
+			compose: "x-croft:\n  routes: {web: {port: 80, host: a, service: wbe}, two: {port: 70, host: b}}\n  metrics: [{port: 1}]\n  addresses: {IP: {service: web, network: nt}}\n  setup: [{service: x, command: [a]}]\n  jobs: [j]\n  entry: [e]\n  reload: {web: {files: [conf]}}\n  harden: {h: {}}\n  storage: {v: {class: projects}}\n  backup: {volumes: {v: files, /srv: skip, ./rows: skip, \"web:/x\": skip, /nothing: skip}}\n  serves: [routes]\n  stateless: [s]\nservices:\n  web: {image: b, volumes: [\"/srv:/s\", \"./rows:/r\"]}\n  db: {image: b}\n",
 			want: []string{
 				f + `:2:37: x-croft.routes.web.service: no service is called "wbe" | did you mean web?`,
 				f + `:2:52: x-croft.routes.two: the stack has several services: say which one | known here: db, web`,
@@ -134,7 +134,9 @@ func TestLoadStackProblems(t *testing.T) {
 				f + `:9:12: x-croft.harden.h: no service is called "h" | known here: db, web`,
 				f + `:10:13: x-croft.storage.v: no volume is called "v" | none is known here`,
 				f + `:11:22: x-croft.backup.volumes.v: no volume is called "v" | none is known here`,
+				f + `:11:74: x-croft.backup.volumes./nothing: no volume is called "/nothing" | none is known here`,
 				f + `:12:3: x-croft.serves: hub is missing: the service that does this | known here: db, web`,
+				f + `:13:15: x-croft.stateless.0: no service is called "s" | known here: db, web`,
 			},
 		},
 		"variables": {

@@ -13,6 +13,7 @@ import (
 type DiffOptions struct {
 	Stacks        []string // only these and what they need; empty: all
 	RemoveOrphans bool
+	WithoutCopy   []string // data that may meet a new image without a copy
 }
 
 // Diff compares what would run with what runs and gives the plan, each change
@@ -21,7 +22,7 @@ func Diff(want Rendered, have State, o DiffOptions) Plan {
 	d := differ{want: want, have: have, o: o, plan: Plan{
 		Schema: "croft/plan/v1", Platform: want.Platform, Revision: want.Hash(), State: have.Token(),
 		Changes: []Change{}, Networks: []ResourceChange{}, Volumes: []ResourceChange{}, Images: []ResourceChange{}, Tunnel: []ResourceChange{},
-		Blocked: []Blocked{}, NotChecked: []string{}, Warnings: []string{}, Files: []string{}, Drift: []string{},
+		Blocked: []Blocked{}, NotChecked: []string{}, Warnings: []string{}, Files: []string{}, Drift: []string{}, Data: []DataChange{},
 	}}
 	for _, w := range want.Warnings {
 		d.plan.Warnings = append(d.plan.Warnings, w.Error())
@@ -84,6 +85,8 @@ func (d *differ) stack(s RenderedStack) {
 	d.ownNetworks(s)
 	old, fresh := d.texts(s)
 	replaced := map[string]Action{}
+	first := len(d.plan.Changes)
+	var meets []string               // services that get another image
 	for _, svc := range s.Services { // in dependency order: those followed come first
 		c, strange := d.service(s, svc, old[svc.Name], fresh[svc.Name])
 		c = alongWith(svc, c, replaced)
@@ -94,9 +97,14 @@ func (d *differ) stack(s RenderedStack) {
 			d.strays(s, svc, c)
 			d.ailing(s, svc)
 		}
-		d.keepData(s, svc, c)
 		d.images(s, svc)
+		if d.meets(s, svc, c) {
+			meets = append(meets, svc.Name)
+		}
 		d.plan.Changes = append(d.plan.Changes, c)
+	}
+	if !slices.Contains(d.have.Stopped, s.Name) {
+		d.atRisk(s, meets, d.plan.Changes[first:])
 	}
 }
 
@@ -173,9 +181,6 @@ func (d *differ) service(s RenderedStack, svc RenderedService, old, fresh map[st
 		if len(svc.Hubs) > 0 || d.needed(s.Name) {
 			c.Risk = RiskDowntime
 		}
-		if svc.Data && d.newImage(svc, got, old) {
-			c.Risk = RiskData
-		}
 		return c, strange
 	}
 	svc.Job = svc.Job || d.have.Ended[s.Name+"/"+svc.Name]
@@ -213,25 +218,7 @@ func (d *differ) missing(s RenderedStack, svc RenderedService, c Change, old map
 		strange = []string{"its container is gone"}
 	}
 	c.Causes = append(c.Causes, d.unlocked(svc)...)
-	if ran := d.have.Ran[key]; svc.Data && ran != "" && d.imageFor(svc.Image) != ran {
-		c.Risk = RiskData // the data is there, and another image is about to meet it
-	}
 	return c, strange
-}
-
-// newImage tells whether the service gets another image than it runs on. An
-// image that is not here yet is another one, unless its reference stayed.
-func (d *differ) newImage(svc RenderedService, got []Container, old map[string]any) bool {
-	id, present := d.have.Images[svc.Image]
-	for _, g := range got {
-		if present && id != g.ImageID {
-			return true
-		}
-		if !present && (old == nil || old["image"] != svc.Image) {
-			return true
-		}
-	}
-	return false
 }
 
 // recreateCauses gives all reasons for a new container, and those among them

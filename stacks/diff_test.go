@@ -12,7 +12,7 @@ func world() (Rendered, State) {
 		Name: "app", Project: "home-app",
 		Files: []RenderedFile{{Path: ComposeFile, Content: compose}, {Path: "conf/web.conf", Content: []byte("x")}},
 		Services: []RenderedService{
-			{Name: "db", Image: "db:1", Spec: "d1", Data: true, Replicas: 1, Hubs: []string{"home-app-front"}},
+			{Name: "db", Image: "db:1", Spec: "d1", Volumes: []string{"app/data"}, Replicas: 1, Hubs: []string{"home-app-front"}},
 			{Name: "web", Image: "web:1", Spec: "w1", Files: "f1", Secrets: "s1", Replicas: 1, ConfigPaths: []string{"conf/web.conf"}},
 		},
 		Volumes: []RenderedVolume{{Key: "app/data", Name: "home-app_data", Path: "/srv/app/data"}},
@@ -42,7 +42,7 @@ func TestDiff(t *testing.T) {
 		{"a new image on data is the gravest change", func(r *Rendered, _ *State) {
 			r.Stacks[0].Services[0].Image, r.Stacks[0].Services[0].Spec = "db:2", "d2"
 			r.Stacks[0].Files[0].Content = []byte("services:\n  web:\n    image: web:1\n    environment: {A: one, B: two}\n  db:\n    image: db:2\n")
-		}, DiffOptions{}, "app/db: recreate, risk data (image db:1 -> db:2)\n"},
+		}, DiffOptions{}, "data app/data: copy (db gets another image)\napp/db: recreate, risk data (image db:1 -> db:2)\n"},
 		{"environment by name, never by value", func(r *Rendered, _ *State) {
 			r.Stacks[0].Services[1].Spec = "w2"
 			r.Stacks[0].Files[0].Content = []byte("services:\n  web:\n    image: web:1\n    environment: {A: changed, B: two, C: new}\n  db:\n    image: db:1\n")

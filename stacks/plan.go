@@ -87,6 +87,8 @@ type Plan struct {
 	// Drift is what somebody did behind croft's back, "subject: what", whether the
 	// plan undoes it or only warns. What follows from croft.yaml is not in it.
 	Drift []string `json:"drift"`
+	// Data is what new images are about to meet, and what becomes of it.
+	Data []DataChange `json:"data"`
 }
 
 // Empty tells whether there is nothing to do.
@@ -121,6 +123,9 @@ func (p Plan) String() string {
 	}
 	for _, i := range p.Images {
 		fmt.Fprintf(&b, "image %s: %s (%s)\n", i.Name, i.Action, strings.Join(i.Causes, "; "))
+	}
+	for _, c := range p.Data {
+		fmt.Fprintf(&b, "data %s: %s (%s)\n", c.Name, c.Action, strings.Join(c.Causes, "; "))
 	}
 	for _, c := range p.Changes {
 		if c.Action == ActionNone {

@@ -37,6 +37,10 @@ type RenderedStack struct {
 	// the hashes of docker compose tell whether one differs.
 	Adopted, Plain bool
 	Hashes         []ComposeNetwork // of a plain one's own networks, sorted by name
+	// Disposable is what backup.volumes says skip of.
+	Disposable []string
+	// Databases are those it has on shared servers.
+	Databases []RenderedDatabase
 }
 
 // Compose gives the text of compose.yaml.
@@ -115,9 +119,13 @@ type RenderedService struct {
 	Restarts []string
 	Job      bool // runs to the end; exit 0 is success
 	Healthy  bool // has a health check
-	Data     bool // has volumes with data
-	Ports    []PublishedPort
-	Replicas int
+	// Mounts is data that it can write and that croft did not place.
+	Mounts []RenderedMount
+	// Stateless is declared: it changes no data of other services.
+	Stateless bool
+	HostNet   bool // uses the host's network, and so reaches every service
+	Ports     []PublishedPort
+	Replicas  int
 	// Compose is what docker compose hashes of a service of a plain stack.
 	Compose ComposeText
 }

@@ -42,6 +42,9 @@ type Container struct {
 	NetworkIDs  map[string]string `json:"network_ids,omitempty"`
 	NetworkMode string            `json:"network_mode,omitempty"` // "container:<id>" for one that shares another's
 	Restarts    int               `json:"restarts"`               // only with Inspect
+	// Mounts is what it can write of the host. It is as old as the container, so
+	// the token needs no word of it.
+	Mounts []Mount `json:"-"`
 }
 
 // Spec, Files and Secrets give what the container was made from.
@@ -141,6 +144,14 @@ type State struct {
 	// Held names stacks that apply leaves alone, and until when; zero is until
 	// they are released.
 	Held map[string]time.Time `json:"held,omitempty"`
+	// Others are the containers, with writable mounts, that are not the
+	// platform's. What they do makes no plan stale.
+	Others []Container `json:"-"`
+	// Places gives the directory of each volume of the engine that has one.
+	Places map[string]string `json:"-"`
+	// NoData names paths that hold nothing which an image could migrate: sockets,
+	// the time zone, what does not exist yet.
+	NoData map[string]bool `json:"-"`
 }
 
 // Token names this state: two observations with the same token would give the

@@ -20,6 +20,7 @@ type XCroft struct {
 	Reload    map[string]Reload       `yaml:"reload,omitempty" json:"reload,omitempty" jsonschema_description:"Services that take changed files without being recreated."`
 	Setup     []Setup                 `yaml:"setup,omitempty" json:"setup,omitempty" jsonschema_description:"Idempotent commands, run once the service is healthy."`
 	Jobs      []string                `yaml:"jobs,omitempty" json:"jobs,omitempty" jsonschema_description:"Services that run to the end; exit 0 is success."`
+	Stateless []string                `yaml:"stateless,omitempty" json:"stateless,omitempty" jsonschema_description:"Services that change no data of other services, as exporters: before a new image of theirs only what they mount is copied."`
 	Harden    map[string]HardenSpec   `yaml:"harden,omitempty" json:"harden,omitempty" jsonschema_description:"Answers to the hardening defaults, by service."`
 	Backup    *BackupSpec             `yaml:"backup,omitempty" json:"backup,omitempty" jsonschema_description:"How each volume and database is backed up."`
 }

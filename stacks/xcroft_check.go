@@ -199,6 +199,9 @@ func (c *xCheck) references() {
 	for i, s := range x.Jobs {
 		c.service(fmt.Sprintf("jobs.%d", i), s)
 	}
+	for i, s := range x.Stateless {
+		c.service(fmt.Sprintf("stateless.%d", i), s)
+	}
 	for i, s := range x.Entry {
 		c.service(fmt.Sprintf("entry.%d", i), s)
 	}
@@ -249,7 +252,28 @@ func (c *xCheck) volumes() {
 	}
 	if c.x.Backup != nil {
 		for _, n := range slices.Sorted(maps.Keys(c.x.Backup.Volumes)) {
-			check("backup.volumes."+n, n)
+			if !c.mounted(n) {
+				check("backup.volumes."+n, n)
+			}
 		}
 	}
+}
+
+// mounted tells whether a service has data under this name that is no volume of
+// the file: a path of the machine or of the stack, or "service:/path" for a volume without name.
+func (c *xCheck) mounted(name string) bool {
+	service, target, named := strings.Cut(name, ":")
+	_, known := c.project.Services[service]
+	if named && known && strings.HasPrefix(target, "/") {
+		return true // it may be the image that declares it
+	}
+	within, relative := strings.CutPrefix(name, "./")
+	for _, s := range c.project.Services {
+		if slices.ContainsFunc(s.Volumes, func(v types.ServiceVolumeConfig) bool {
+			return v.Type == types.VolumeTypeBind && (v.Source == name || relative && strings.HasSuffix(v.Source, "/"+within))
+		}) {
+			return true
+		}
+	}
+	return false
 }

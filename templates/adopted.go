@@ -131,7 +131,6 @@ func (d *decorator) keepBind(use *usage, rel string, v types.ServiceVolumeConfig
 		return
 	}
 	place := stacks.RenderedVolume{Key: d.s.Name + "/.binds/" + rel, Path: v.Source, Kept: true}
-	use.data = true
 	use.volumes = append(use.volumes, place.Key)
 	d.data = append(d.data, place)
 }

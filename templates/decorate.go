@@ -57,7 +57,6 @@ type usage struct {
 	mounts []string // live files, slash paths
 	grants []stacks.Grant
 	keys   map[string][]string // grant path base -> secret keys behind it
-	data   bool
 	// volumes are the keys of what it mounts, as in RenderedVolume.
 	volumes []string
 }
@@ -100,7 +99,6 @@ func (d *decorator) mounts(name string, svc *types.ServiceConfig) error {
 	svc.Volumes = slices.Clone(svc.Volumes)
 	for i, v := range svc.Volumes {
 		if v.Type == types.VolumeTypeVolume {
-			use.data = true
 			use.volumes = append(use.volumes, d.s.Name+"/"+v.Source)
 		}
 		if v.Type != types.VolumeTypeBind {
@@ -119,14 +117,17 @@ func (d *decorator) mounts(name string, svc *types.ServiceConfig) error {
 			svc.Volumes[i].Source = filepath.Join(d.r.in.Host.LiveDir, d.s.Name, filepath.FromSlash(rel))
 			continue
 		}
-		use.data = true
-		place := d.place(".binds/"+rel, "") // no volume's name begins with a dot
+		place := d.place(bindKey(rel), "")
 		svc.Volumes[i].Source = place.Path
 		d.data = append(d.data, place)
 		use.volumes = append(use.volumes, place.Key)
 	}
 	return nil
 }
+
+// bindKey is the key of a data directory in the lock. No volume's name begins with
+// a dot.
+func bindKey(rel string) string { return ".binds/" + rel }
 
 // relative gives the slash path of an absolute one within the stack's directory.
 func (d *decorator) relative(source string) (string, bool) {
@@ -165,7 +166,7 @@ func (d *decorator) volumes(p *types.Project) []stacks.RenderedVolume {
 	}
 	for _, key := range p.VolumeNames() {
 		v := p.Volumes[key]
-		if bool(v.External) || (v.Driver != "" && v.Driver != "local") || len(v.DriverOpts) > 0 {
+		if !ordinary(v) {
 			continue
 		}
 		place := d.place(key, v.Name)

@@ -14,7 +14,7 @@ import (
 func (d *decorator) describe(p *types.Project, svc types.ServiceConfig) stacks.RenderedService {
 	use := d.use(svc.Name)
 	out := stacks.RenderedService{
-		Name: svc.Name, Container: svc.ContainerName, Image: svc.Image, Build: svc.Build != nil, Job: d.isJob(svc.Name), Data: use.data, Volumes: use.volumes,
+		Name: svc.Name, Container: svc.ContainerName, Image: svc.Image, Build: svc.Build != nil, Job: d.isJob(svc.Name), Volumes: use.volumes, Mounts: d.outside(p, svc),
 		Healthy: svc.HealthCheck != nil && !svc.HealthCheck.Disable, Grants: use.grants,
 		Hubs: d.r.hubsFor(d.s.Name, svc.Name), Replicas: svc.GetScale(), Ports: published(svc),
 	}
@@ -31,6 +31,8 @@ func (d *decorator) describe(p *types.Project, svc types.ServiceConfig) stacks.R
 	slices.Sort(out.DependsOn)
 	slices.Sort(out.Restarts)
 	out.Follows = follows(svc)
+	out.HostNet = svc.NetworkMode == "host"
+	out.Stateless = d.s.X != nil && slices.Contains(d.s.X.Stateless, svc.Name)
 	for key := range svc.Networks {
 		if n, ok := p.Networks[key]; ok {
 			out.Networks = append(out.Networks, n.Name)

@@ -121,7 +121,7 @@ func (r *renderer) stack(s *stacks.Stack) (stacks.RenderedStack, stacks.Problems
 		return rs, nil
 	}
 	if s.X != nil {
-		rs.Setup = s.X.Setup
+		rs.Setup, rs.Disposable = s.X.Setup, disposable(s.X)
 	}
 	files, err := r.stackFiles(s)
 	if err != nil {
@@ -134,7 +134,7 @@ func (r *renderer) stack(s *stacks.Stack) (stacks.RenderedStack, stacks.Problems
 	}
 	d.networks(project)
 	rs.Networks = ownNetworks(project)
-	rs.Volumes = d.volumes(project)
+	rs.Volumes, rs.Databases = d.volumes(project), r.databases(s.Name)
 	dropResources(project)
 	if err := d.finish(project, &rs); err != nil {
 		return rs, stacks.Problems{{Severity: stacks.SeverityError, File: s.File, Subject: "stack " + s.Name, Message: err.Error()}}

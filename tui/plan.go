@@ -19,6 +19,7 @@ func Plan(p stacks.Plan, s Style) string {
 	v.resources("volumes", p.Volumes)
 	v.resources("images", p.Images)
 	v.resources("tunnel", p.Tunnel)
+	v.data(p.Data)
 	v.files(p.Files)
 	v.notChecked(p.NotChecked)
 	for _, w := range p.Warnings {

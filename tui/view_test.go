@@ -230,3 +230,19 @@ func TestWrapAndTruncate(t *testing.T) {
 		t.Errorf("got %q", got)
 	}
 }
+
+func TestPlanTellsWhatIsCopied(t *testing.T) {
+	got := Plan(stacks.Plan{Platform: "home", Data: []stacks.DataChange{
+		{Name: "gitea/data", Action: stacks.DataCopy, Bytes: 2_100_000_000, Causes: []string{"gitea gets another image"}},
+		{Name: "/srv/media", Action: stacks.DataLeave, Asked: true, Causes: []string{"gitea gets another image"}},
+		{Name: "gitea/cache", Action: stacks.DataLeave, Causes: []string{"gitea gets another image"}},
+	}}, Style{})
+	want := `data
+  = gitea/data   copy  2.1 GB  gitea gets another image
+  ! /srv/media   without a copy, as asked: there is no way back  gitea gets another image
+  . gitea/cache  left  gitea gets another image
+`
+	if !strings.Contains(got, want) {
+		t.Errorf("got:\n%s\nwant within:\n%s", got, want)
+	}
+}

@@ -66,7 +66,7 @@ func (a *app) toApply(ctx context.Context, o *applyOptions) (*machine, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.stacks, o.removeOrphans, o.saved = s.Stacks, s.RemoveOrphans, &s
+		o.stacks, o.removeOrphans, o.withoutCopy, o.saved = s.Stacks, s.RemoveOrphans, s.WithoutCopy, &s
 		if a.flags.dir == "" {
 			a.flags.dir = s.Dir
 		}

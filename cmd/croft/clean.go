@@ -28,6 +28,7 @@ that come free, and removes it once that is confirmed:
 
   - data of changes that failed, put aside on the way back
   - copies of data from before an upgrade, after seven days
+  - the same of databases on a shared server that runs
   - revisions beyond the newest 50 that no way back needs
   - images that only croft keeps, for a way back that is over
   - temporary files of runs that were ended
@@ -204,14 +205,5 @@ func (v cleanView) text(w io.Writer, _ tui.Style) {
 	fmt.Fprintf(w, "removed %s, %s\n", countOf(gone, "thing"), bytesText(freed))
 }
 
-// bytesText gives bytes as people read them, a thousand to the next unit.
-func bytesText(n int64) string {
-	value, units := float64(n), []string{"B", "kB", "MB", "GB", "TB"}
-	for value >= 1000 && len(units) > 1 {
-		value, units = value/1000, units[1:]
-	}
-	if units[0] == "B" {
-		return fmt.Sprintf("%d B", n)
-	}
-	return fmt.Sprintf("%.1f %s", value, units[0])
-}
+// bytesText gives bytes as people read them.
+func bytesText(n int64) string { return tui.Size(n) }

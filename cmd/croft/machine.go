@@ -58,7 +58,8 @@ func (a *app) connectTo(ctx context.Context, p *platform) (*machine, error) {
 	}
 	engine.Adopt(prov.Adopted)
 	prov.Engine, prov.Networks, prov.Containers = engine, engine, engine
-	prov.Repairs, prov.Volumes, prov.Registries = engine, host.Aside{}, engine
+	prov.Repairs, prov.Volumes, prov.Registries, prov.Halts = engine, host.Aside{}, engine, engine
+	prov.Databases = provision.Postgres{Containers: engine}
 	prov.Watch = engine.Watch
 	return &machine{platform: p, app: a, engine: engine, prov: prov}, nil
 }

@@ -17,11 +17,13 @@ import (
 type planOptions struct {
 	stacks        []string
 	removeOrphans bool
+	withoutCopy   []string
 }
 
 func (o *planOptions) addFlags(cmd *cobra.Command, a *app) {
 	cmd.Flags().StringSliceVar(&o.stacks, "stack", nil, "only this `stack` and what it needs; may be repeated")
 	cmd.Flags().BoolVar(&o.removeOrphans, "remove-orphans", false, "also remove services and stacks that are not wanted any more")
+	cmd.Flags().StringArrayVar(&o.withoutCopy, "without-copy", nil, "let a new image meet this `data` uncopied; the stack is then not taken back by itself; may be repeated")
 	registerCompletion(cmd, "stack", a.completeStacks)
 }
 
@@ -35,6 +37,11 @@ func newPlan(a *app) *cobra.Command {
 every change with its cause and its risk. It changes nothing and needs no lock.
 
   + create, start   ~ recreate   ↻ restart, reload   - remove
+
+Before a new image meets data, whoever can write that data stops and it is
+copied aside; it goes back together with the image. What is copied stands under
+"data". Where that cannot be done the plan is blocked, until --without-copy lets
+it pass.
 
 A saved plan is carried out by croft apply FILE, and refused once the platform
 or the machine has changed.`,
@@ -108,7 +115,7 @@ func (m *machine) look(ctx context.Context, o planOptions) (stacks.Plan, error) 
 
 // forProvision gives the options as package provision knows them.
 func (o planOptions) forProvision() provision.PlanOptions {
-	return provision.PlanOptions{Stacks: o.stacks, RemoveOrphans: o.removeOrphans}
+	return provision.PlanOptions{Stacks: o.stacks, RemoveOrphans: o.removeOrphans, WithoutCopy: o.withoutCopy}
 }
 
 func (a *app) printPlan(p stacks.Plan) error {
@@ -140,5 +147,6 @@ func withLists(p stacks.Plan) stacks.Plan {
 	p.Warnings = append([]string{}, p.Warnings...)
 	p.Files = append([]string{}, p.Files...)
 	p.Drift = append([]string{}, p.Drift...)
+	p.Data = append([]stacks.DataChange{}, p.Data...)
 	return p
 }

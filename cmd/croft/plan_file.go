@@ -23,12 +23,13 @@ type savedPlan struct {
 	Dir           string      `json:"dir"`
 	Stacks        []string    `json:"stacks"`
 	RemoveOrphans bool        `json:"remove_orphans"`
+	WithoutCopy   []string    `json:"without_copy,omitempty"`
 	Plan          stacks.Plan `json:"plan"`
 }
 
 func savePlan(file, dir string, p stacks.Plan, o planOptions) error {
 	text, err := json.MarshalIndent(savedPlan{Schema: savedPlanSchema, Dir: dir, Stacks: o.stacks,
-		RemoveOrphans: o.removeOrphans, Plan: p}, "", "  ")
+		RemoveOrphans: o.removeOrphans, WithoutCopy: o.withoutCopy, Plan: p}, "", "  ")
 	if err != nil {
 		return err
 	}

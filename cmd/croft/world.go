@@ -20,6 +20,7 @@ func worldCode(err error) int {
 		stale   *provision.StaleError
 		blocked *provision.BlockedError
 		back    *provision.RollbackError
+		unknown *provision.UnknownDataError
 	)
 	switch {
 	case errors.Is(err, tui.ErrAborted):
@@ -34,7 +35,7 @@ func worldCode(err error) int {
 		return exitRefused
 	case errors.As(err, &back) && !back.Wrong:
 		return exitRefused
-	case errors.Is(err, users.ErrNoUser), errors.As(err, &back):
+	case errors.Is(err, users.ErrNoUser), errors.As(err, &back), errors.As(err, &unknown):
 		return exitUsage
 	case errors.As(err, &failed) && failed.TakenBack > 0 && !failed.Partial:
 		return exitTakenBack

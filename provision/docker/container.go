@@ -49,6 +49,7 @@ func inspectedOf(c container.InspectResponse) provision.Inspected {
 	out := provision.Inspected{ID: c.ID, Restarts: c.RestartCount}
 	if c.HostConfig != nil {
 		out.RestartPolicy = string(c.HostConfig.RestartPolicy.Name)
+		out.RestartMax = c.HostConfig.RestartPolicy.MaximumRetryCount
 	}
 	s := c.State
 	if s == nil {

@@ -48,13 +48,16 @@ func (e *Engine) Observe(ctx context.Context, platform string) (stacks.State, er
 	if err := g.Wait(); err != nil {
 		return stacks.State{}, err
 	}
+	places := placesOf(volumes.Items)
 	o := owned{platform: platform, adopted: e.adopted}
 	return stacks.State{
 		Engine:     e.api.ClientVersion(),
-		Containers: o.containers(containers.Items),
+		Containers: o.containers(containers.Items, places),
 		Networks:   o.networks(networks.Items, containers.Items),
 		Volumes:    o.volumes(volumes.Items, o.mounted(containers.Items)),
 		Images:     imagesOf(images.Items),
+		Others:     o.others(containers.Items, places),
+		Places:     places,
 	}, nil
 }
 
@@ -78,13 +81,13 @@ func (o owned) belongs(labels map[string]string) bool {
 	return strings.HasPrefix(project, o.platform+"-") || o.adopted[project] != ""
 }
 
-func (o owned) containers(all []container.Summary) []stacks.Container {
+func (o owned) containers(all []container.Summary, places map[string]string) []stacks.Container {
 	var out []stacks.Container
 	for _, c := range all {
 		if !o.belongs(c.Labels) {
 			continue
 		}
-		one := containerOf(c)
+		one := containerOf(c, places)
 		if one.Stack == "" {
 			one.Stack = o.adopted[one.Project]
 		}
@@ -94,14 +97,14 @@ func (o owned) containers(all []container.Summary) []stacks.Container {
 	return out
 }
 
-func containerOf(c container.Summary) stacks.Container {
+func containerOf(c container.Summary, places map[string]string) stacks.Container {
 	out := stacks.Container{
 		ID: c.ID, Name: nameOf(c),
 		Project: c.Labels[api.ProjectLabel], Stack: c.Labels[stacks.LabelStack], Service: c.Labels[api.ServiceLabel],
 		Image: c.Image, ImageID: c.ImageID,
 		State: string(c.State), Health: healthOf(c), ExitCode: exitFromStatus(c.Status),
 		OneOff: strings.EqualFold(c.Labels[api.OneoffLabel], "true"),
-		Labels: c.Labels, Networks: []string{}, NetworkMode: c.HostConfig.NetworkMode,
+		Labels: c.Labels, Networks: []string{}, NetworkMode: c.HostConfig.NetworkMode, Mounts: mountsOf(c, places),
 	}
 	if c.NetworkSettings == nil {
 		return out

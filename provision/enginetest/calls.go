@@ -6,6 +6,7 @@ import (
 	"io"
 	"slices"
 	"sort"
+	"strconv"
 	"strings"
 	"time"
 
@@ -22,7 +23,12 @@ func (f *Fake) Observe(ctx context.Context, platform string) (stacks.State, erro
 	if err := f.called(ctx, "observe", platform); err != nil {
 		return stacks.State{}, err
 	}
-	s := stacks.State{Engine: "fake", Images: map[string]string{}}
+	s := stacks.State{Engine: "fake", Images: map[string]string{}, Places: map[string]string{}}
+	for _, v := range f.volumes {
+		if device := v.Options["device"]; device != "" {
+			s.Places[v.Name] = device
+		}
+	}
 	for ref, id := range f.images {
 		s.Images[ref] = id
 	}
@@ -33,6 +39,8 @@ func (f *Fake) Observe(ctx context.Context, platform string) (stacks.State, erro
 				c.Stack = f.adopted[c.Project]
 			}
 			s.Containers = append(s.Containers, c)
+		} else if b.Running() && len(b.Mounts) > 0 {
+			s.Others = append(s.Others, b.shown())
 		}
 	}
 	for _, n := range f.networks {
@@ -187,6 +195,9 @@ func (f *Fake) Inspect(ctx context.Context, ids []string) ([]provision.Inspected
 			ID: b.ID, State: b.State, Health: b.Health, ExitCode: b.ExitCode, Restarts: b.behaves.Restarts,
 			StartedAt: b.started, Error: b.fail, HealthLog: b.behaves.HealthLog,
 		}
+		policy, most, _ := strings.Cut(b.policy, ":")
+		out[i].RestartPolicy = policy
+		out[i].RestartMax, _ = strconv.Atoi(most)
 	}
 	return out, nil
 }

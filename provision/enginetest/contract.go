@@ -47,6 +47,7 @@ func RunEngine(t *testing.T, subject func(t *testing.T) Subject) {
 		"signal and tail":                              signalTail,
 		"start starts what ended, as it is":            startAsItIs,
 		"remove takes containers and leaves volumes":   removeKeepsVolumes,
+		"halt stops what stays":                        haltAndBack,
 		"pull contacts nothing for what is there":      pullPresent,
 		"pull names the image that fails":              pullUnknown,
 		"pull takes the locked image that lies here":   pullLocked,

@@ -27,6 +27,7 @@ type Engine interface {
 	provision.Containers
 	provision.Repairs
 	Adopt(projects map[string]string)
+	provision.Halts
 }
 
 var _ Engine = (*Fake)(nil)
@@ -42,6 +43,7 @@ type Behaviour struct {
 	CreateError error // Up fails with it and this service is untouched
 	StartError  error // Up fails with it; the old container is gone, the new one only created
 	Exec        func(cmd []string, stdin string) provision.ExecResult
+	Started     func() // what the program does first, as to its data
 }
 
 // Exited is a Behaviour.Exit.
@@ -61,7 +63,9 @@ type Fake struct {
 	internal   map[string]bool
 	volumes    map[string]stacks.Volume
 	images     map[string]string
-	adopted    map[string]string // Compose project -> stack
+	adopted    map[string]string   // Compose project -> stack
+	declared   map[string][]string // image reference -> paths it declares as volumes
+	root       string              // where volumes without a name lie
 }
 
 // box is one container.
@@ -75,6 +79,7 @@ type box struct {
 	behaves Behaviour
 	signals []string
 	aliases map[string][]string
+	policy  string
 }
 
 // New gives an engine with nothing on it, whose registry has every image.
@@ -82,7 +87,7 @@ func New() *Fake {
 	return &Fake{
 		failures: map[string]error{}, behaviours: map[string]Behaviour{}, unknown: map[string]bool{},
 		containers: map[string]*box{}, networks: map[string]stacks.Network{}, internal: map[string]bool{},
-		volumes: map[string]stacks.Volume{}, images: map[string]string{}, served: registry{},
+		volumes: map[string]stacks.Volume{}, images: map[string]string{}, served: registry{}, declared: map[string][]string{},
 	}
 }
 

@@ -69,3 +69,13 @@ func TestFakeTurnsOutAsTold(t *testing.T) {
 		t.Errorf("calls are %q", f.Calls())
 	}
 }
+
+func TestFakeDatabasesKeepTheContract(t *testing.T) {
+	d := &enginetest.Databases{}
+	enginetest.RunDatabases(t, enginetest.DatabaseSubject{
+		Databases: d,
+		Make:      func(_ *testing.T, name, row string) { d.Put(name, row) },
+		Write:     func(_ *testing.T, name, row string) { d.Put(name, row) },
+		Read:      func(_ *testing.T, name string) string { text, _ := d.Get(name); return text },
+	})
+}

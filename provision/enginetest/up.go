@@ -197,10 +197,13 @@ func (f *Fake) service(p *types.Project, s types.ServiceConfig, anew bool, ev st
 		if behaves.CreateError != nil {
 			return behaves.CreateError
 		}
+		var inherited []stacks.Mount
 		if len(old) >= n {
+			inherited = old[n-1].Mounts
 			delete(f.containers, old[n-1].ID)
 		}
 		b := f.make(p, s, n, ref, id, hash, behaves)
+		b.Mounts, b.policy = f.mounts(p, s, ref, inherited), s.Restart
 		if behaves.StartError != nil {
 			b.fail = behaves.StartError.Error()
 			return behaves.StartError
@@ -263,6 +266,9 @@ func (f *Fake) run(b *box) {
 	}
 	if b.behaves.Exit != nil {
 		b.State, b.Health, b.ExitCode = "exited", "", *b.behaves.Exit
+	}
+	if b.behaves.Started != nil {
+		b.behaves.Started()
 	}
 }
 

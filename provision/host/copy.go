@@ -19,52 +19,63 @@ const spare = 1 << 30
 // Aside copies volumes aside and puts them back.
 type Aside struct{}
 
-// Fits tells whether copies of the directories have room beside them. Where the
-// file system shares blocks a copy costs next to nothing.
-func (Aside) Fits(paths []string) error {
+// Fits tells whether copies of the paths have room beside them, and more besides.
+// Where the file system shares blocks a copy costs next to nothing.
+func (Aside) Fits(paths []string, more map[string]int64) error {
 	need := map[uint64]uint64{} // device -> bytes
 	where := map[uint64]string{}
-	for _, path := range paths {
+	add := func(path string, bytes func() (uint64, error)) error {
 		info, err := os.Stat(path)
 		if errors.Is(err, fs.ErrNotExist) {
-			continue
+			return nil
 		}
 		if err != nil {
 			return err
 		}
+		n, err := bytes()
+		device := info.Sys().(*syscall.Stat_t).Dev
+		need[device] += n
+		where[device] = path
+		return err
+	}
+	for _, path := range paths {
 		if reflinks(filepath.Dir(path)) {
 			continue
 		}
-		bytes, err := treeBytes(path)
-		if err != nil {
+		if err := add(path, func() (uint64, error) { return treeBytes(context.Background(), path) }); err != nil {
 			return err
 		}
-		device := info.Sys().(*syscall.Stat_t).Dev
-		need[device] += bytes
-		where[device] = path
+	}
+	for path, bytes := range more {
+		if err := add(path, func() (uint64, error) { return uint64(bytes), nil }); err != nil {
+			return err
+		}
 	}
 	for device, bytes := range need {
 		free, _, err := DiskFree(where[device])
 		if err != nil {
 			return err
 		}
-		if bytes+spare > free {
+		if bytes > 0 && bytes+spare > free {
 			return fmt.Errorf("%s needs %d MiB and %d MiB are free", where[device], (bytes+spare)>>20, free>>20)
 		}
 	}
 	return nil
 }
 
-// treeBytes gives the bytes a directory takes on disk.
-func treeBytes(root string) (uint64, error) {
+// treeBytes gives the bytes a directory takes on disk, as far as ctx lasts.
+func treeBytes(ctx context.Context, root string) (uint64, error) {
 	var total uint64
 	err := filepath.WalkDir(root, func(_ string, entry fs.DirEntry, err error) error {
-		if err != nil {
+		if err := errors.Join(ctx.Err(), ignoreGone(err)); err != nil {
 			return err
+		}
+		if entry == nil {
+			return nil
 		}
 		info, err := entry.Info()
 		if err != nil {
-			return err
+			return ignoreGone(err) // programs write and remove meanwhile
 		}
 		if st, ok := info.Sys().(*syscall.Stat_t); ok {
 			total += uint64(st.Blocks) * 512
@@ -72,6 +83,13 @@ func treeBytes(root string) (uint64, error) {
 		return nil
 	})
 	return total, err
+}
+
+func ignoreGone(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
 }
 
 // reflinks tells whether files of a directory can share blocks.
@@ -92,7 +110,7 @@ func reflinks(dir string) bool {
 	return unix.IoctlFileClone(int(b.Fd()), int(a.Fd())) == nil
 }
 
-// Copy makes a whole copy of a directory. cp does it: it keeps owners, modes,
+// Copy makes a whole copy of a directory or file. cp does it: it keeps owners, modes,
 // times, links, holes, attributes and ACLs, and shares blocks where it can. The
 // copy appears under its name only when all of it is on disk; killed before
 // that, the next run begins anew.
