@@ -100,7 +100,8 @@ func (b *bench) described() map[string]string {
 			b.t.Errorf("%s does not run", nameOf(c))
 		}
 		res.Container.State = nil
-		slices.Sort(res.Container.Config.Env) // the SDK's order is any
+		slices.Sort(res.Container.Config.Env) // the SDK's order of these is any
+		slices.Sort(res.Container.HostConfig.Binds)
 		slices.SortFunc(res.Container.Mounts, func(x, y container.MountPoint) int { return strings.Compare(x.Destination, y.Destination) })
 		for _, n := range res.Container.NetworkSettings.Networks {
 			n.Aliases, n.DNSNames = named(n.Aliases, c.ID), named(n.DNSNames, c.ID)
@@ -117,7 +118,7 @@ func (b *bench) described() map[string]string {
 
 // named sorts a container's names on a network, but for the one from its ID.
 func named(names []string, id string) []string {
-	names = slices.DeleteFunc(names, func(n string) bool { return strings.HasPrefix(id, n) })
+	names = slices.DeleteFunc(names, func(n string) bool { return n == id[:12] })
 	slices.Sort(names)
 	return names
 }

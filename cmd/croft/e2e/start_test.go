@@ -50,9 +50,26 @@ func TestFirstStartIsWhatComposeStarts(t *testing.T) {
 	got := p.inspected(t)
 	for name, a := range want {
 		if b := got[name]; a != b {
-			t.Errorf("%s of croft is\n%s\nand of docker compose\n%s", name, a, b)
+			t.Errorf("%s differs, of croft and of docker compose:\n%s", name, differences(a, b))
 		}
 	}
+}
+
+// differences lists the lines that only one of two texts has.
+func differences(a, b string) string {
+	x, y := strings.Split(a, "\n"), strings.Split(b, "\n")
+	var out []string
+	for _, line := range x {
+		if !slices.Contains(y, line) {
+			out = append(out, "- "+line)
+		}
+	}
+	for _, line := range y {
+		if !slices.Contains(x, line) {
+			out = append(out, "+ "+line)
+		}
+	}
+	return strings.Join(out, "\n")
 }
 
 // inspected gives, by container, what croft and docker compose decide about it.
@@ -68,10 +85,15 @@ func (p *platform) inspected(t *testing.T) map[string]string {
 			t.Errorf("%s is %s", c.Name, c.State.Status)
 		}
 		delete(c.Config.Labels, "com.docker.compose.version") // set when the program is built
-		slices.Sort(c.Config.Env)
+		slices.Sort(c.Config.Env)                             // these come in any order from either
+		for _, list := range []string{"Binds", "Mounts"} {
+			if all, ok := c.HostConfig[list].([]any); ok {
+				slices.SortFunc(all, func(a, b any) int { return strings.Compare(text(a), text(b)) })
+			}
+		}
 		slices.SortFunc(c.Mounts, func(a, b map[string]any) int { return strings.Compare(text(a["Destination"]), text(b["Destination"])) })
 		for name, n := range c.NetworkSettings.Networks {
-			n.Aliases = slices.DeleteFunc(n.Aliases, func(a string) bool { return strings.HasPrefix(c.ID, a) })
+			n.Aliases = slices.DeleteFunc(n.Aliases, func(a string) bool { return a == c.ID[:12] })
 			slices.Sort(n.Aliases)
 			c.NetworkSettings.Networks[name] = n
 		}
