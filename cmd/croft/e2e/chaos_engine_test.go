@@ -20,7 +20,7 @@ import (
 
 // engine is a second Docker engine, under the test's control: the installed
 // dockerd in a network namespace of its own, so that killing it harms nobody
-// else's containers. It starts its own containerd.
+// else's containers. As on a real machine, containerd is a service of its own.
 type engine struct {
 	home   string
 	space  string // name of the network namespace
@@ -28,6 +28,9 @@ type engine struct {
 	live   bool // live-restore: containers outlive the daemon
 	daemon *exec.Cmd
 	ended  chan struct{}
+
+	containerd      *exec.Cmd
+	containerdEnded chan struct{}
 }
 
 // newEngine starts one, with its data on a small disk. It goes away with the test.
@@ -48,8 +51,10 @@ func newEngine(t *testing.T) *engine {
 			t.Fatalf("%v: %v\n%s", args, err, out)
 		}
 	}
-	if err := os.WriteFile(filepath.Join(e.home, "daemon.json"), []byte("{}"), 0o600); err != nil {
-		t.Fatal(err)
+	for name, content := range map[string][]byte{"daemon.json": []byte("{}"), "containerd.toml": e.containerdConfig()} {
+		if err := os.WriteFile(filepath.Join(e.home, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 	e.up(t)
 	for _, version := range []string{"2", "3", "bad"} {
@@ -59,24 +64,39 @@ func newEngine(t *testing.T) *engine {
 }
 
 // start starts the daemon, as its unit would after a crash.
-func (e *engine) start() error {
-	log, err := os.OpenFile(filepath.Join(e.home, "dockerd.log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+func (e *engine) start() (err error) {
+	at := func(name string) string { return filepath.Join(e.home, name) }
+	e.daemon, e.ended, err = e.service("dockerd", "--config-file", at("daemon.json"), "-H", e.host(), "--containerd", at("containerd.sock"),
+		"--data-root", at("data/docker"), "--exec-root", at("exec"), "--pidfile", at("docker.pid"), fmt.Sprintf("--live-restore=%t", e.live),
+		"--default-address-pool", "base=10.215.0.0/16,size=24", "--bip", "10.215.250.1/24")
+	return err
+}
+
+func (e *engine) startContainerd() (err error) {
+	e.containerd, e.containerdEnded, err = e.service("containerd", "--config", filepath.Join(e.home, "containerd.toml"))
+	return err
+}
+
+// containerdConfig keeps containerd below the engine's home.
+func (e *engine) containerdConfig() []byte {
+	return fmt.Appendf(nil, "version = 2\nroot = %q\nstate = %q\ndisabled_plugins = [\"io.containerd.grpc.v1.cri\"]\n[grpc]\n  address = %q\n",
+		e.home+"/data/containerd", e.home+"/exec/containerd", e.home+"/containerd.sock")
+}
+
+// service starts a program in the engine's namespace and says when it has ended.
+func (e *engine) service(args ...string) (*exec.Cmd, chan struct{}, error) {
+	log, err := os.OpenFile(filepath.Join(e.home, args[0]+".log"), os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer log.Close()
-	at := func(name string) string { return filepath.Join(e.home, name) }
-	e.daemon = e.within(context.Background(), "dockerd", "--config-file", at("daemon.json"), "-H", e.host(), "--data-root", at("data/docker"),
-		"--exec-root", at("exec"), "--pidfile", at("docker.pid"), fmt.Sprintf("--live-restore=%t", e.live),
-		"--default-address-pool", "base=10.215.0.0/16,size=24", "--bip", "10.215.250.1/24")
-	e.daemon.Stdout, e.daemon.Stderr = log, log
-	if err := e.daemon.Start(); err != nil {
-		return err
+	cmd, ended := e.within(context.Background(), args...), make(chan struct{})
+	cmd.Stdout, cmd.Stderr = log, log
+	if err := cmd.Start(); err != nil {
+		return nil, nil, err
 	}
-	ended, daemon := make(chan struct{}), e.daemon
-	e.ended = ended
-	go func() { _ = daemon.Wait(); close(ended) }() // how it ended does not matter: it is killed
-	return nil
+	go func() { _ = cmd.Wait(); close(ended) }() // how it ended does not matter: it is killed
+	return cmd, ended, nil
 }
 
 // up makes sure that the engine answers. A daemon that gives up, because what was
@@ -85,6 +105,11 @@ func (e *engine) up(t *testing.T) {
 	t.Helper()
 	deadline := time.Now().Add(90 * time.Second)
 	for time.Now().Before(deadline) {
+		if !alive(e.containerdEnded) {
+			if err := e.startContainerd(); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if !e.running() {
 			if err := e.start(); err != nil {
 				t.Fatal(err)
@@ -102,33 +127,31 @@ func (e *engine) up(t *testing.T) {
 	t.Fatalf("the second engine does not start:\n%s", clip(string(raw)))
 }
 
-func (e *engine) running() bool {
-	if e.daemon == nil {
+func (e *engine) running() bool { return alive(e.ended) }
+
+// alive tells whether a program that was started has not ended yet.
+func alive(ended chan struct{}) bool {
+	if ended == nil {
 		return false
 	}
 	select {
-	case <-e.ended:
+	case <-ended:
 		return false
 	default:
 		return true
 	}
 }
 
-// kill kills the daemon. Its containerd goes with it, containers do not.
+// kill kills the daemon. Containers outlive it, until it starts again.
 func (e *engine) kill() {
 	_ = e.daemon.Process.Kill()
 	<-e.ended
 }
 
-// killContainerd leaves the daemon without it; the daemon starts another one.
+// killContainerd leaves the daemon without it, until up starts it again.
 func (e *engine) killContainerd() {
-	raw, err := os.ReadFile(filepath.Join(e.home, "exec/containerd/containerd.pid"))
-	if err != nil {
-		return
-	}
-	if pid, err := strconv.Atoi(strings.TrimSpace(string(raw))); err == nil {
-		_ = syscall.Kill(pid, syscall.SIGKILL)
-	}
+	_ = e.containerd.Process.Kill()
+	<-e.containerdEnded
 }
 
 func (e *engine) host() string { return "unix://" + filepath.Join(e.home, "docker.sock") }
@@ -197,6 +220,9 @@ func (e *engine) remove() error {
 			e.kill()
 		}
 	}
+	if alive(e.containerdEnded) {
+		e.killContainerd()
+	}
 	for range 50 { // shims end with their containers; what does not is killed
 		left := e.processes()
 		if len(left) == 0 {
@@ -223,7 +249,7 @@ func (e *engine) processes() []int {
 	for _, path := range commands {
 		raw, err := os.ReadFile(path)
 		pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(path)))
-		if err == nil && pid != os.Getpid() && bytes.Contains(raw, []byte(e.home+"/exec/")) {
+		if err == nil && pid != os.Getpid() && bytes.Contains(raw, []byte(e.home+"/containerd")) {
 			out, shims[pid] = append(out, pid), true
 		}
 	}

@@ -27,9 +27,8 @@ var victims = []string{"dockerd", "croft", "croft and dockerd", "the container",
 // its boot unit, converges by itself, and no acknowledged row is lost.
 func TestChaos(t *testing.T) {
 	kills, seed, deadline := killsInShort, uint64(time.Now().UnixNano()), time.Time{}
-	long := false
 	if n, err := strconv.Atoi(os.Getenv("CROFT_CHAOS_ROUNDS")); err == nil {
-		kills, long = n, n > killsInShort
+		kills = n
 	}
 	if n, err := strconv.ParseUint(os.Getenv("CROFT_CHAOS_SEED"), 10, 64); err == nil {
 		seed = n
@@ -50,10 +49,7 @@ func TestChaos(t *testing.T) {
 	}{
 		{"two", c.twoAtOnce}, {"cut", c.powerCuts}, {"readonly", c.readOnly}, {"full", c.fullDisks},
 	} {
-		rounds := 1
-		if long {
-			rounds = 5
-		}
+		rounds := max(1, kills/60)
 		if !t.Failed() {
 			t.Run(part.name, func(t *testing.T) { part.do(t, rounds) })
 		}
