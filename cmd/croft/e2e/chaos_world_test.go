@@ -214,16 +214,27 @@ func (c *chaos) converge(t *testing.T, how string, boot bool) int {
 		}
 		return try
 	}
-	raw, _ := os.ReadFile(filepath.Join(c.root, "under.log"))
-	t.Fatalf("%s: two runs did not converge:\n%s\nthe killed run said: %s", how, strings.Join(said, "\n"), clip(string(raw)))
+	t.Fatalf("%s: two runs did not converge:\n%s\nthe killed run said: %s", how, strings.Join(said, "\n"), c.underLog())
 	return 0
+}
+
+// underLog is what the last run that was struck said.
+func (c *chaos) underLog() string {
+	raw, err := os.ReadFile(filepath.Join(c.root, "under.log"))
+	return fmt.Sprintf("%s (%v)", clip(string(raw)), err)
 }
 
 // well looks at what must be true whatever happened: everything runs under its
 // own name, no acknowledged row is gone, nothing on disk is half a file.
 func (c *chaos) well(t *testing.T, how string, all bool) {
 	t.Helper()
-	out := strings.TrimSpace(c.e.docker(t, "ps", "-a", "--filter", "label=croft.platform="+c.name, "--format", "{{.Names}} {{.State}}"))
+	// Not the list's word for the state: after its disk was full, an engine's list
+	// shows a container as it was before until the next thing happens to it.
+	out := ""
+	if ids := strings.Fields(c.e.docker(t, "ps", "-aq", "--filter", "label=croft.platform="+c.name)); len(ids) > 0 {
+		out = c.e.docker(t, append([]string{"inspect", "-f", "{{.Name}} {{.State.Status}}"}, ids...)...)
+		out = strings.TrimSpace(strings.ReplaceAll("\n"+out, "\n/", "\n"))
+	}
 	lines := strings.Split(out, "\n")
 	slices.Sort(lines)
 	want := []string{c.name + "-front-web-1 running", c.name + "-store-db-1 running"}
@@ -232,7 +243,9 @@ func (c *chaos) well(t *testing.T, how string, all bool) {
 	}
 	for _, line := range lines {
 		if out != "" && !strings.HasSuffix(line, " running") {
-			t.Fatalf("%s: containers are\n%s", how, out)
+			name, _, _ := strings.Cut(line, " ")
+			raw, _ := os.ReadFile(filepath.Join(c.state, "pending.json"))
+			t.Fatalf("%s: containers are\n%s\n%s\npending %s\nbefore it: %s", how, out, c.e.docker(t, "inspect", "-f", "{{json .State}}", name), raw, c.underLog())
 		}
 	}
 	c.readable(t, how)
