@@ -69,7 +69,8 @@ chaos: build engine images ## kills, full disks, power cuts, written to docs/rel
 	CROFT_BINARY=$(CURDIR)/bin/croft CROFT_CHAOS_ROUNDS=30 $(GO) test $(TESTFLAGS) -tags e2e -count=1 -timeout 30m -run TestKilledAppliesConverge ./cmd/croft/e2e
 	@.ci/fuzz.sh 10m
 
-nightly: build engine images ## the end-to-end tests once more against a current Docker engine, made from source
+nightly: build engine images ## the long forms, and the end-to-end tests once more against a current Docker engine, made from source
+	CROFT_LONG=1 CROFT_BINARY=$(CURDIR)/bin/croft $(GO) test $(TESTFLAGS) -tags e2e -count=1 -timeout 30m -run '^TestDrift' ./cmd/croft/e2e
 	mkdir -p bin/e2e
 	for p in cmd/imagefarm provision/docker cmd/croft/e2e; do $(GO) test -tags e2e -c -o bin/e2e/$${p//\//-}.test ./$$p; done
 	CROFT_BINARY=$(CURDIR)/bin/croft GOPROXY=off .ci/engine-current.sh .ci/e2e-built.sh

@@ -161,8 +161,8 @@ func (p *Provisioner) assessPath(ctx context.Context, prep *Prepared, c *stacks.
 	if place.Why != "" {
 		return place.Why, true, nil
 	}
-	for key, v := range prep.Lock.Volumes {
-		if v.Path != "" && v.Path != c.Path && key != c.Name && stacks.Within(c.Path, v.Path) {
+	for key, path := range prep.Lock.Places() {
+		if path != "" && path != c.Path && key != c.Name && stacks.Within(c.Path, path) {
 			return "it holds the volume " + key + " too", true, nil
 		}
 	}

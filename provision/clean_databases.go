@@ -12,9 +12,10 @@ import (
 // lock, and what else was copied and is listed.
 func (c *cleaner) places(listed []aside) []aside {
 	var out []aside
-	for _, key := range slices.Sorted(maps.Keys(c.lock.Volumes)) {
+	places := c.lock.Places()
+	for _, key := range slices.Sorted(maps.Keys(places)) {
 		stack, _, _ := strings.Cut(key, "/")
-		out = append(out, aside{Stack: stack, Volume: key, Path: c.lock.Volumes[key].Path})
+		out = append(out, aside{Stack: stack, Volume: key, Path: places[key]})
 	}
 	for _, a := range listed {
 		known := func(b aside) bool { return b.Path == a.Path }

@@ -343,3 +343,33 @@ func TestABootStartsNoOldImageOnDataThatWentWithoutACopy(t *testing.T) {
 		t.Errorf("%s runs; left are %v", c.Image, out.Left)
 	}
 }
+
+// TestARollbackPutsADatabaseOfThenInPlace, and forward again today's.
+func TestARollbackPutsADatabaseOfThenInPlace(t *testing.T) {
+	b := backBench(t)
+	b.must()
+	b.databases.Put("app", "acknowledged by 1")
+	b.api("api:2")
+	b.must()
+	b.databases.Put("app", "migrated by 2")
+	back, err := b.planRollback(provision.RollbackOptions{To: 1, Stacks: []string{"api"}})
+	if err != nil || len(back.Plan.Blocked) != 1 || !strings.Contains(back.Plan.Blocked[0].Hint, "--data then") {
+		t.Fatalf("unasked: %v, %+v", err, back.Plan.Blocked)
+	}
+	back, err = b.planRollback(provision.RollbackOptions{To: 1, Stacks: []string{"api"}, Data: provision.DataThen})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rev, err := b.applyRollback(context.Background(), back)
+	if err != nil || rev.Number != 3 {
+		t.Fatalf("%v, %+v", err, rev)
+	}
+	for name, want := range map[string]string{"app": "acknowledged by 1", "app_croft_aside_2": "acknowledged by 1", "app_croft_aside_3": "migrated by 2", "app_croft_then_3": ""} {
+		if got := b.database(name); got != want {
+			t.Errorf("%s holds %q, want %q", name, got, want)
+		}
+	}
+	if c := b.engine.Container("home-api", "api"); c.Image != "api:1" || c.State != "running" {
+		t.Errorf("%s is %s", c.Image, c.State)
+	}
+}

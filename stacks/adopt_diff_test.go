@@ -42,6 +42,7 @@ func TestDiffOfAdoptedStacks(t *testing.T) {
 		r.Stacks[0].Services[0].Compose = `{"image":"web:1","x":1}`
 		r.Stacks[0].Files[0].Content = []byte(text)
 	}
+	const copied = "data blog/rows: copy (web gets another image)\n"
 	const follows = "blog/side: recreate, risk restart (it shares a space of web, which is replaced)\n"
 	tests := []struct {
 		name   string
@@ -78,16 +79,15 @@ func TestDiffOfAdoptedStacks(t *testing.T) {
 		{"gone", func(_ *Rendered, s *State) { s.Containers = s.Containers[:1] }, "blog/side: create, risk none (its container is gone)\n"},
 		{"a service less", func(r *Rendered, _ *State) { r.Stacks[0].Services = r.Stacks[0].Services[:1] }, ""},
 		{"data that can be copied", func(_ *Rendered, s *State) { s.Images["web:1"] = "i9" },
-			"data blog/rows: copy (web gets another image)\n" + "blog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows},
+			copied + "blog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows},
 		{"data that only a driver knows", func(_ *Rendered, s *State) { s.Images["web:1"], s.Volumes[0].Driver = "i9", "nfs" },
-			"data blog/rows: copy (web gets another image)\n" +
-				"blog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows +
-				"blocked data blog/rows: a new image would meet it (web gets another image), and the driver nfs keeps it, where croft cannot copy it aside\n"},
+			copied + "blog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows +
+				"blocked data blog/rows: a new image would meet it (web gets another image), and it is held by the driver nfs, where croft cannot copy it aside\n"},
 		{"data without a name", func(r *Rendered, s *State) {
-			s.Images["web:1"], r.Stacks[0].Services[0].Volumes = "i9", nil
-			s.Containers[0].Mounts = []Mount{{Volume: "anon", Target: "/rows"}}
-			s.Places = map[string]string{"anon": "/var/lib/anon/_data"}
-		}, "data blog/web:/rows: copy (web gets another image)\n" + "blog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows},
+			s.Images["web:1"], r.Stacks[0].Services[0].Volumes = "i9", []string{"blog/"}
+			s.Containers[0].Mounts = []Mount{{Volume: "4f2a", Target: "/rows"}}
+			s.Places = map[string]string{"4f2a": "/var/lib/docker/volumes/4f2a/_data"}
+		}, "data blog/web:/rows: copy (web gets another image)\nblog/web: recreate, risk data (image web:1 is another one now (i1 -> i9))\n" + follows},
 		{"to be decorated", func(r *Rendered, s *State) {
 			r.Stacks[0].Plain = false
 			r.Stacks[0].Services = r.Stacks[0].Services[:1]

@@ -1,7 +1,6 @@
 package stacks
 
 import (
-	"cmp"
 	"fmt"
 	"maps"
 	"slices"
@@ -244,18 +243,17 @@ func (e *exposure) of(svc RenderedService, cause string, own bool) {
 		if !slices.Contains(svc.Volumes, v.Key) {
 			continue
 		}
-		path, driver := v.Path, ""
-		if v.Kept && v.Name != "" { // of an adopted project: where the engine has it
-			have, exists := e.d.have.Volume(v.Name)
-			if path = have.DataPath(); path == "" && exists {
-				driver = cmp.Or(have.Driver, "of its own")
-			}
+		have, made := e.d.byName()[v.Name]
+		switch {
+		case !v.Kept || v.Name == "":
+		case !made:
+			continue // of no interest before it is made
+		default:
+			v.Path = have.DataPath()
 		}
-		if path != "" || v.Kept {
-			e.add(DataChange{Kind: DataVolume, Name: v.Key, Path: path, Volume: v.Name}, cause, !own && e.disposable(v.Key))
-		}
-		if got := e.by[v.Key]; driver != "" && got.Action == DataCopy {
-			e.d.block(*got, "the driver "+driver+" keeps it, where croft cannot copy it aside")
+		e.add(DataChange{Kind: DataVolume, Name: v.Key, Path: v.Path, Volume: v.Name}, cause, !own && e.disposable(v.Key))
+		if got := e.by[v.Key]; v.Path == "" && got.Action == DataCopy {
+			e.d.block(*got, "it is held by the driver "+have.Driver+", where croft cannot copy it aside")
 		}
 	}
 	declared := map[string]bool{}

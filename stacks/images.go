@@ -33,12 +33,3 @@ func (d *differ) unlocked(svc RenderedService) []string {
 	}
 	return []string{anotherImage(svc.Image, locked, id)}
 }
-
-// imageFor gives the ID of the image that a new container would get, as far as
-// it is known: one that is not here is pulled as it was locked.
-func (d *differ) imageFor(ref string) string {
-	if id, present := d.have.Images[ref]; present {
-		return id
-	}
-	return d.have.Locked[ref].ID
-}

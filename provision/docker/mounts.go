@@ -14,12 +14,8 @@ import (
 func placesOf(all []volume.Volume) map[string]string {
 	out := map[string]string{}
 	for _, v := range all {
-		switch kind := v.Options["type"]; {
-		case v.Driver != "local":
-		case v.Options["device"] == "":
-			out[v.Name] = v.Mountpoint
-		case kind == "none" || kind == "bind" || kind == "":
-			out[v.Name] = v.Options["device"]
+		if path := (stacks.Volume{Driver: v.Driver, Mountpoint: v.Mountpoint, Options: v.Options}).DataPath(); path != "" {
+			out[v.Name] = path
 		}
 	}
 	return out
@@ -42,15 +38,15 @@ func mountsOf(c container.Summary, places map[string]string) []stacks.Mount {
 	return out
 }
 
-// others gives the containers that are not the platform's and can write
-// something of the host now.
-func (o owned) others(all []container.Summary, places map[string]string) []stacks.Container {
+// others gives the containers that are not the platform's and can write something
+// of the host now.
+func (o owned) others(all []container.Summary) []stacks.Container {
 	var out []stacks.Container
 	for _, c := range all {
 		if o.belongs(c.Labels) || c.State == container.StateExited || c.State == container.StateCreated || c.State == container.StateDead {
 			continue
 		}
-		if one := containerOf(c, places); len(one.Mounts) > 0 {
+		if one := containerOf(c, o.places); len(one.Mounts) > 0 {
 			out = append(out, one)
 		}
 	}

@@ -48,16 +48,15 @@ func (e *Engine) Observe(ctx context.Context, platform string) (stacks.State, er
 	if err := g.Wait(); err != nil {
 		return stacks.State{}, err
 	}
-	places := placesOf(volumes.Items)
-	o := owned{platform: platform, adopted: e.adopted}
+	o := owned{platform: platform, adopted: e.adopted, places: placesOf(volumes.Items)}
 	return stacks.State{
 		Engine:     e.api.ClientVersion(),
-		Containers: o.containers(containers.Items, places),
+		Containers: o.containers(containers.Items),
 		Networks:   o.networks(networks.Items, containers.Items),
 		Volumes:    o.volumes(volumes.Items, o.mounted(containers.Items)),
 		Images:     imagesOf(images.Items),
-		Others:     o.others(containers.Items, places),
-		Places:     places,
+		Others:     o.others(containers.Items),
+		Places:     o.places,
 	}, nil
 }
 
@@ -69,6 +68,7 @@ func (e *Engine) Adopt(projects map[string]string) { e.adopted = projects }
 type owned struct {
 	platform string
 	adopted  map[string]string // Compose project -> stack
+	places   map[string]string // volume -> directory
 }
 
 // belongs tells whether labels make a thing the platform's. The label of
@@ -81,13 +81,13 @@ func (o owned) belongs(labels map[string]string) bool {
 	return strings.HasPrefix(project, o.platform+"-") || o.adopted[project] != ""
 }
 
-func (o owned) containers(all []container.Summary, places map[string]string) []stacks.Container {
+func (o owned) containers(all []container.Summary) []stacks.Container {
 	var out []stacks.Container
 	for _, c := range all {
 		if !o.belongs(c.Labels) {
 			continue
 		}
-		one := containerOf(c, places)
+		one := containerOf(c, o.places)
 		if one.Stack == "" {
 			one.Stack = o.adopted[one.Project]
 		}

@@ -25,8 +25,8 @@ func (f *Fake) Observe(ctx context.Context, platform string) (stacks.State, erro
 	}
 	s := stacks.State{Engine: "fake", Images: map[string]string{}, Places: map[string]string{}}
 	for _, v := range f.volumes {
-		if device := v.Options["device"]; device != "" {
-			s.Places[v.Name] = device
+		if path := v.DataPath(); path != "" {
+			s.Places[v.Name] = path
 		}
 	}
 	for ref, id := range f.images {

@@ -52,7 +52,7 @@ func (f *Fake) mounts(p *types.Project, s types.ServiceConfig, ref string, inher
 			out = append(out, stacks.Mount{Path: v.Source, Target: v.Target})
 		case v.Type == types.VolumeTypeVolume:
 			name := p.Volumes[v.Source].Name
-			out = append(out, stacks.Mount{Volume: name, Path: f.volumes[name].Options["device"], Target: v.Target})
+			out = append(out, stacks.Mount{Volume: name, Path: f.volumes[name].DataPath(), Target: v.Target})
 		}
 	}
 	for _, target := range unnamed {
@@ -66,7 +66,7 @@ func (f *Fake) mounts(p *types.Project, s types.ServiceConfig, ref string, inher
 		if err := os.MkdirAll(path, 0o755); err != nil {
 			panic(err) // the test gave the root
 		}
-		f.volumes[name] = stacks.Volume{Name: name, Options: map[string]string{"device": path}}
+		f.volumes[name] = stacks.Volume{Name: name, Driver: "local", Mountpoint: path}
 		out = append(out, stacks.Mount{Volume: name, Path: path, Target: target})
 	}
 	return out

@@ -205,7 +205,9 @@ func (p *platform) durable(t *testing.T, lines []string) (renames, dirs, gone in
 	t.Helper()
 	synced := map[string]int{} // path -> last line
 	due := map[string]int{}    // directory -> line from which it must be synced
-	inState := func(path string) bool { return strings.HasPrefix(path, p.state+"/") }
+	inState := func(path string) bool { // the cache may be lost at any time
+		return strings.HasPrefix(path, p.state+"/") && !strings.HasPrefix(path, p.state+"/cache")
+	}
 	for i, line := range lines {
 		if m := traceSync.FindStringSubmatch(line); m != nil {
 			synced[m[1]] = i

@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"github.com/croft-sh/croft/provision"
-	adapter "github.com/croft-sh/croft/provision/docker"
+	sdk "github.com/croft-sh/croft/provision/docker"
 	"github.com/croft-sh/croft/provision/enginetest"
 )
 
@@ -167,7 +167,7 @@ services:
 
 // TestPostgresKeepsTheContract runs against a server of its own.
 func TestPostgresKeepsTheContract(t *testing.T) {
-	real, err := adapter.Dial(t.Context())
+	real, err := sdk.Dial(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -105,9 +105,13 @@ func TestDriftOnDisk(t *testing.T) {
 	})
 }
 
+// rows tries every kind; the short form, in every run of CI, each third.
 func (s *driftScene) rows(all []drift) {
 	t := s.t
-	for _, d := range all {
+	for i, d := range all {
+		if os.Getenv("CROFT_LONG") == "" && i%3 != 0 {
+			continue
+		}
 		if !t.Run(d.name, func(t *testing.T) {
 			one := *s
 			one.t = t
