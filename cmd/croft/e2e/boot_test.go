@@ -203,8 +203,8 @@ var (
 // directory of what was made or taken away. It gives how many of each there were.
 func (p *platform) durable(t *testing.T, lines []string) (renames, dirs, gone int) {
 	t.Helper()
-	synced := map[string]int{} // path -> last line
-	due := map[string]int{}    // directory -> line from which it must be synced
+	synced := map[string]int{}          // path -> last line
+	due := map[string]int{}             // directory -> line from which it must be synced
 	inState := func(path string) bool { // the cache may be lost at any time
 		return strings.HasPrefix(path, p.state+"/") && !strings.HasPrefix(path, p.state+"/cache")
 	}
