@@ -352,7 +352,7 @@ func (l *line) add(underWay bool, tries, rows int, took time.Duration) {
 
 func (t *tally) String() string {
 	var b strings.Builder
-	b.WriteString("| what | rounds | hit under way | converged at the first run | at the second | rows acknowledged | lost | seconds |\n|---|---|---|---|---|---|---|---|\n")
+	b.WriteString("| what | rounds | hit under way | converged at the first run | at the second | rows acknowledged and there | seconds |\n|---|---|---|---|---|---|---|\n")
 	var sum line
 	for _, l := range t.lines {
 		l.write(&b)
@@ -365,5 +365,5 @@ func (t *tally) String() string {
 }
 
 func (l *line) write(b *strings.Builder) {
-	fmt.Fprintf(b, "| %s | %d | %d | %d | %d | %d | 0 | %.0f |\n", l.kind, l.rounds, l.underWay, l.first, l.second, l.rows, l.took.Seconds())
+	fmt.Fprintf(b, "| %s | %d | %d | %d | %d | %d | %.0f |\n", l.kind, l.rounds, l.underWay, l.first, l.second, l.rows, l.took.Seconds())
 }
