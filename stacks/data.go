@@ -275,6 +275,9 @@ func (e *exposure) of(svc RenderedService, cause string, own bool) {
 	}
 	for _, c := range e.d.of(e.s.Project, svc.Name) {
 		for _, m := range c.Mounts {
+			if have, ok := e.d.byName()[m.Volume]; ok && have.Options["type"] == "tmpfs" {
+				continue // what is in memory ends with its container
+			}
 			if m.Volume != "" && !declared[m.Volume] {
 				key := fmt.Sprintf("%s/%s:%s", e.s.Name, svc.Name, m.Target)
 				e.add(DataChange{Kind: DataVolume, Name: key, Path: e.d.have.Places[m.Volume], Volume: m.Volume}, cause, e.disposable(key))

@@ -3,6 +3,7 @@
 package docker
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -44,8 +45,18 @@ func secondEngine(t *testing.T, size string) *Engine {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// Without a bridge of its own, or with none, it would take docker0 away from the
+	// engine of this machine.
+	bridge := fmt.Sprintf("croft%d", os.Getpid())
+	if out, err := exec.Command("ip", "link", "add", bridge, "type", "bridge").CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	t.Cleanup(func() { _ = exec.Command("ip", "link", "delete", bridge).Run() }) // its engine may have done so
+	if out, err := exec.Command("ip", "addr", "add", "10.215.0.1/24", "dev", bridge).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
 	cmd := exec.Command("dockerd", "--config-file", config, "--data-root", data, "--exec-root", filepath.Join(dir, "exec"),
-		"--pidfile", filepath.Join(dir, "pid"), "-H", "unix://"+socket, "--bridge=none", "--iptables=false", "--ip6tables=false",
+		"--pidfile", filepath.Join(dir, "pid"), "-H", "unix://"+socket, "--bridge="+bridge, "--iptables=false", "--ip6tables=false",
 		"--ip-forward=false", "--ip-masq=false", "--storage-driver=vfs")
 	cmd.Stdout, cmd.Stderr = log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM}

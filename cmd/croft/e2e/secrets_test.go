@@ -145,7 +145,7 @@ func TestSecretsAreReadableToTheirReaderAlone(t *testing.T) {
 	}
 	files := 0
 	err = filepath.WalkDir(filepath.Join(run, "secrets"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.IsDir() {
+		if err != nil || d.IsDir() || d.Name() == ".delivered" { // croft's own note of fingerprints
 			return err
 		}
 		info, err := d.Info()
