@@ -143,6 +143,14 @@ func TestKilledFirstStart(t *testing.T) {
 	}
 	p.writeConfig(t, names...)
 	waiting := p.killWhenCreated(t)
+	for range 4 {
+		if len(waiting) == 0 {
+			waiting = p.killWhenCreated(t)
+		}
+	}
+	if len(waiting) == 0 {
+		t.Fatal("nothing was waiting for its start: the test proves nothing")
+	}
 	t.Logf("killed with %d containers created and not started", len(waiting))
 	p.must(t, "apply", "-y")
 	p.must(t, "plan", "--detailed-exitcode")
@@ -183,8 +191,8 @@ func (p *platform) killWhenCreated(t *testing.T) []string {
 	_ = cmd.Wait()
 	time.Sleep(3 * time.Second) // the engine ends what was begun
 	left := created()
-	if len(left) == 0 {
-		t.Fatal("nothing was waiting for its start: the test proves nothing")
+	if len(left) == 0 { // the engine was quicker: everything runs, so once more from nothing
+		p.must(t, "destroy", "-y")
 	}
 	return left
 }
