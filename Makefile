@@ -15,7 +15,7 @@ TESTFLAGS ?= -v
 FUZZTIME  ?= 10s
 
 .DEFAULT_GOAL := help
-.PHONY: help build test unit e2e engine images lint fmt fuzz bench chaos nightly demo demo-down clean
+.PHONY: help build test tools unit e2e engine images lint fmt fuzz bench chaos nightly demo demo-down clean
 
 help: ## print this help
 	@echo 'croft: a private platform on one Linux machine'
@@ -31,7 +31,7 @@ demo: build engine images ## start a whole platform on this machine and say how 
 demo-down: build ## remove the demo with its data
 	@.ci/demo.sh down
 
-test: lint unit e2e ## every test: lint, unit, then end to end on a real engine
+test: tools lint unit e2e ## every test: lint, unit, then end to end on a real engine
 
 unit: ## unit tests
 	$(GO) test $(TESTFLAGS) ./...
@@ -39,6 +39,9 @@ unit: ## unit tests
 e2e: build engine images ## end-to-end tests through the real programs
 	CROFT_BINARY=$(CURDIR)/bin/croft $(GO) test $(TESTFLAGS) -tags e2e -count=1 -p 1 -timeout 40m \
 		./cmd/imagefarm ./provision/docker ./cmd/croft/e2e
+
+tools: ## tools that single tests look at the machine with, installed where they are missing and may be
+	@.ci/tools.sh
 
 engine: ## make sure that a Docker engine runs; installs one where it may
 	@.ci/engine.sh

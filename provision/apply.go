@@ -76,7 +76,8 @@ func (p *Provisioner) Apply(ctx context.Context, prep Prepared, o ApplyOptions, 
 		return r.rev, r.giveUp(started, ctx.Err() != nil, err)
 	}
 	if err := r.goEarlier(ctx); err != nil {
-		return r.rev, err
+		// Else the revision would count as killed, and a boot would finish it.
+		return r.rev, r.giveUp(started, ctx.Err() != nil, err)
 	}
 	r.waves(ctx)
 	r.lost = len(r.failed) > 0 && gone()

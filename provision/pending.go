@@ -258,7 +258,6 @@ func (r *run) copyAside(ctx context.Context, s stacks.RenderedStack, pend pendin
 	var data []aside
 	for _, a := range pend.Data {
 		if !a.Met && !a.Left && a.From == "" { // else it is moved aside whole
-
 			r.ev(stacks.Event{Stack: s.Name, Phase: "copy", State: stacks.Working, Message: "data of " + a.Volume})
 			there, err := r.copyOne(ctx, a)
 			if err != nil {

@@ -432,6 +432,9 @@ func TestReferencesMeanWhatTheyMeant(t *testing.T) {
 		if d, err := b.p.Desired(b.load); err != nil || len(d.Held) > 0 {
 			t.Errorf("held %v (%v) after a refusal", d.Held, err)
 		}
+		if last := b.history()[0]; last.Result != "failed" { // not interrupted: a boot would finish it
+			t.Errorf("the refused rollback counts as %s", last.Result)
+		}
 	})
 }
 
